@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Accepting; see acceptor.h. A multishot accept ends with every error: it is armed again at once, or after the back-off. */
+#include "engine/acceptor.h"
+
+#include "engine/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static bool flush(struct actor *actor)
+{
+    struct acceptor *acceptor = (struct acceptor *)actor;
+    bool wanted = !acceptor->paused && !acceptor->stopped && !timer_is_set(&acceptor->backoff);
+
+    if (wanted && !acceptor->armed) {
+        acceptor->armed = ring_accept(acceptor->worker->ring, actor, acceptor->fd);
+        return acceptor->armed;
+    }
+    /* The cancellation may find nothing, when the accept has just ended by itself: that does no harm. */
+    if (!wanted && acceptor->armed)
+        return ring_cancel(acceptor->worker->ring, actor, RING_ACCEPT);
+    return true;
+}
+
+static void back_off(struct acceptor *acceptor, int error)
+{
+    static _Thread_local struct log_limit limit;
+
+    acceptor->failed++;
+    log_write_limited(&limit, 1, LOG_ERR, "cannot accept error=\"%s\" retry_ms=%u", strerror(-error),
+                      ACCEPTOR_BACKOFF_MS);
+    timer_set(&acceptor->worker->timers, &acceptor->backoff, acceptor->worker->now_ms + ACCEPTOR_BACKOFF_MS);
+}
+
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+static void complete(struct actor *actor, const struct completion *completion)
+{
+    struct acceptor *acceptor = (struct acceptor *)actor;
+    int result = completion->result;
+
+    if (completion->operation == RING_CANCEL)
+        return;
+    if (!completion->more) {
+        acceptor->armed = false;
+        ring_mark(acceptor->worker->ring, actor);
+    }
+    if (result >= 0) {
+        acceptor->accepted++;
+        acceptor->on_accept(acceptor, result);
+    } else if (is_shortage(result)) {
+        back_off(acceptor, result);
+    } else if (!acceptor->stopped && result != -ECANCELED && result != -ECONNABORTED && result != -EINTR) {
+        /* Not of the usual ones: never in a tight loop. */
+        back_off(acceptor, result);
+    }
+}
+
+static const struct actor_type acceptor_type = {complete, flush};
+
+static void resume(struct timer *timer)
+{
+    struct acceptor *acceptor = (struct acceptor *)((char *)timer - offsetof(struct acceptor, backoff));
+
+    ring_mark(acceptor->worker->ring, &acceptor->actor);
+}
+
+bool acceptor_start(struct acceptor *acceptor, struct worker *worker, int fd)
+{
+    acceptor->worker = worker;
+    acceptor->fd = fd;
+    timer_init(&acceptor->backoff, resume);
+    if (!ring_add(worker->ring, &acceptor->actor, &acceptor_type))
+        return false;
+    ring_mark(worker->ring, &acceptor->actor);
+    return true;
+}
+
+void acceptor_pause(struct acceptor *acceptor, bool paused)
+{
+    if (acceptor->paused == paused)
+        return;
+    acceptor->paused = paused;
+    ring_mark(acceptor->worker->ring, &acceptor->actor);
+}
+
+void acceptor_stop(struct acceptor *acceptor)
+{
+    acceptor->stopped = true;
+    /* Ends listening itself, so that the kernel refuses newcomers instead of queueing them for nobody. */
+    (void)shutdown(acceptor->fd, SHUT_RDWR);
+    timer_stop(&acceptor->worker->timers, &acceptor->backoff);
+    ring_mark(acceptor->worker->ring, &acceptor->actor);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * An acceptor: one listening socket on one worker's ring. Accepting backs off when descriptors or memory run out, and pauses
+ * while its owner says so. Worker thread only.
+ */
+#ifndef FAIRLEAD_ENGINE_ACCEPTOR_H
+#define FAIRLEAD_ENGINE_ACCEPTOR_H
+
+#include "engine/worker.h"
+
+#define ACCEPTOR_BACKOFF_MS 100u
+
+struct acceptor {
+    struct actor actor;      /* first */
+    struct worker *worker;
+    struct timer backoff;
+    int fd;                  /* borrowed: the listening socket belongs to the control thread */
+    bool paused, armed, stopped;
+    uint64_t accepted, failed; /* failed: EMFILE, ENFILE, ENOBUFS, ENOMEM */
+    void *context;           /* of the owner */
+    void (*on_accept)(struct acceptor *acceptor, int fd); /* owns fd */
+};
+
+/* Returns false when no slot is left. The owner keeps the object until the worker has ended. */
+bool acceptor_start(struct acceptor *acceptor, struct worker *worker, int fd) __attribute__((warn_unused_result));
+/* Connections wait in the kernel's queue meanwhile. One that was accepted already is still handed out. */
+void acceptor_pause(struct acceptor *acceptor, bool paused);
+/* For good. */
+void acceptor_stop(struct acceptor *acceptor);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Logs that never slow a worker. Each thread writes finished lines into a bounded queue of its own (one
+ * writer, one reader); the log thread drains all queues to file, stderr and syslog. When a queue is full the
+ * line is dropped and counted, and the count is logged when there is room again. No system call on the
+ * writer's side while the log thread is awake, which it is while lines come; after LOG_AWAKE_MS without a
+ * line it sleeps on a futex, and the next writer wakes it.
+ */
+#ifndef FAIRLEAD_ENGINE_LOG_H
+#define FAIRLEAD_ENGINE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <syslog.h>
+
+#define LOG_LINE_MAX 8192u /* bytes of one line; longer ones are cut, and end in "..." */
+/* How long the log thread waits between two rounds while awake; a queue more than half full cuts it short. */
+#define LOG_DRAIN_MS 20u
+#define LOG_AWAKE_MS 2000u
+
+enum log_sink { LOG_SINK_ACCESS, LOG_SINK_ERROR, LOG_SINKS };
+
+/* Where the lines of one sink go. `path` NULL: nowhere; "stderr"; "syslog" (only syslog); else a file,
+ * appended, created 0640. */
+struct log_target {
+    const char *path;
+    bool syslog; /* also to syslog */
+};
+
+struct log_config {
+    struct log_target sinks[LOG_SINKS];
+    int level;           /* least severe priority of LOG_SINK_ERROR that is kept, LOG_EMERG to LOG_DEBUG */
+    int facility;        /* of <syslog.h> */
+    uint32_t queue_size; /* bytes per thread, a power of two, at least 4 * LOG_LINE_MAX */
+};
+
+struct log_queue; /* of one thread */
+
+struct log_counters {
+    uint64_t lines, dropped, write_errors;
+};
+
+/* Opens the targets. Control thread, before any other call. Returns 0, or -errno with the failing path in
+ * *path. */
+int log_open(const struct log_config *config, const char **path) __attribute__((warn_unused_result));
+/* Starts the log thread (all signals blocked in it). Returns 0 or -errno. Until then, and after log_stop,
+ * log_write of the error sink writes directly, and slowly, to stderr. */
+int log_start(void) __attribute__((warn_unused_result));
+/* Drains every queue (for at most 2 s), stops the thread, closes the files. Threads must have stopped
+ * writing, the caller excepted. */
+void log_stop(void);
+/* Asks the log thread to reopen the files (logrotate). Any thread. */
+void log_reopen(void);
+/* Where syslog listens, instead of /dev/log; before log_open. The text is borrowed for good. */
+void log_set_syslog_path(const char *path);
+
+/* Gives the calling thread a queue (thread-local), at most 1024 of them. Returns 0 or -ENOMEM. */
+int log_attach(void) __attribute__((warn_unused_result));
+void log_detach(void);
+
+/* Would log_write of this priority be kept? Read it before building an expensive line. */
+bool log_enabled(int priority);
+
+/*
+ * Error log: "2026/11/23 05:14:01 [warn] 1234#2: MESSAGE", MESSAGE in the form `what happened key=value
+ * key=value`. printf-like; control characters and bytes that could forge a line are written as \xNN. priority
+ * is LOG_EMERG to LOG_DEBUG.
+ */
+void log_write(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same, at most `burst` per second for this call site; what was left out is counted and told with the
+ * next line. A limit starts as {0}; threads may share one. */
+struct log_limit {
+    uint64_t second;
+    uint32_t count, left_out;
+};
+void log_write_limited(struct log_limit *limit, uint32_t burst, int priority, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/*
+ * Access log, without a copy in between: log_reserve gives room for `size` bytes (at most LOG_LINE_MAX) in
+ * the caller's queue, or NULL (full: counted as dropped); log_commit ends it with the bytes really written,
+ * the final newline included, or with 0 to take it back. The text is the caller's responsibility: already
+ * escaped. Only LOG_SINK_ACCESS; the caller's thread must have attached, and makes no other call of this
+ * header in between.
+ */
+char *log_reserve(enum log_sink sink, size_t size) __attribute__((warn_unused_result));
+void log_commit(size_t len);
+
+/* Writes text with ", \ and everything outside 0x20..0x7e as \xNN; never more than size. Returns the length
+ * written. For the combined format. */
+size_t log_escape(char *out, size_t size, const char *text, size_t len);
+/* The same for the inside of a JSON string (RFC 8259 7): \", \\, \u00NN; invalid UTF-8 bytes become \ufffd.
+ */
+size_t log_escape_json(char *out, size_t size, const char *text, size_t len);
+
+void log_counters(struct log_counters *counters);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A place that takes lines: a file, stderr, or nowhere. Lines are gathered in a staging buffer and written in
+ * large pieces. Log thread only (control thread while there is none). A sink that cannot take more right now
+ * keeps what it has staged; a sink that fails loses it, and tries again with the next lines.
+ */
+#ifndef FAIRLEAD_ENGINE_LOG_FILE_H
+#define FAIRLEAD_ENGINE_LOG_FILE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LOG_STAGING_BYTES (256u * 1024u)
+#define LOG_COMPLAINT_S   60 /* seconds between two words on stderr about the same place */
+
+/* Written by the log thread, read by any. */
+struct log_tally {
+    atomic_uint_fast64_t lines, dropped, write_errors;
+};
+
+/* When a place that fails was last told of. Starts as {0}. */
+struct log_complaint {
+    int64_t next_second;
+    uint64_t n_since; /* failures since then */
+};
+
+struct log_file {
+    char *path;     /* owned; NULL: nowhere */
+    int fd;         /* owned unless it is stderr */
+    bool may_block; /* not our own open file and not a regular file: ask before each write */
+    bool torn;      /* the last byte that was written is not the end of a line */
+    size_t staged;
+    char *staging;           /* owned; mapped, so it costs nothing until it is used */
+    struct log_tally *tally; /* borrowed for good */
+    struct log_complaint complaint;
+};
+
+/* `path` is copied. Returns 0 or -errno; then the sink is closed. */
+int log_file_open(struct log_file *file, const char *path, struct log_tally *tally)
+    __attribute__((warn_unused_result));
+void log_file_close(struct log_file *file);
+/* Writes what is staged to the old file, then opens the path anew. Keeps the old file when that fails. */
+void log_file_reopen(struct log_file *file);
+/* Room for `size` bytes, at most LOG_LINE_MAX and some; may write. NULL when the sink is stuck. Not for a
+ * sink to nowhere. */
+char *log_file_room(struct log_file *file, size_t size) __attribute__((warn_unused_result));
+/* Ends the use of the room with the bytes put there: whole lines. */
+void log_file_add(struct log_file *file, size_t len);
+/* Writes what is staged. Returns false when something is left because the sink would block. */
+bool log_file_flush(struct log_file *file);
+
+/* Adds to a counter that only one thread writes. */
+void log_tally_add(atomic_uint_fast64_t *counter, uint64_t n);
+/* One line on stderr, at most once in LOG_COMPLAINT_S; never blocks. `error` is an errno. */
+void log_complain(struct log_complaint *complaint, const char *path, int error);
+/* Writes to stderr as much as it takes at once. */
+void log_write_stderr(const char *text, size_t len);
+
+#endif
