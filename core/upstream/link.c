@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Connections to servers; see link.h. */
+#include "upstream/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int links_init(struct links *links, struct worker *worker, uint32_t n_servers, uint32_t limit)
+{
+    *links = (struct links){.worker = worker, .n_servers = n_servers};
+    links->idle = calloc(n_servers ? n_servers : 1, sizeof(*links->idle));
+    if (!links->idle)
+        return -ENOMEM;
+    slab_init(&links->slab, sizeof(struct link), limit);
+    return 0;
+}
+
+void links_fini(struct links *links)
+{
+    if (!links->idle)
+        return;
+    slab_fini(&links->slab);
+    free(links->idle);
+    links->idle = NULL;
+}
+
+static struct link *of_stream(struct stream *stream)
+{
+    return (struct link *)stream;
+}
+
+static void unlist(struct link *link)
+{
+    struct idle_list *list = &link->links->idle[link->server->id];
+
+    *(link->prev ? &link->prev->next : &list->first) = link->next;
+    *(link->next ? &link->next->prev : &list->last) = link->prev;
+    link->next = link->prev = NULL;
+    link->idle = false;
+    list->count--;
+}
+
+void link_close(struct link *link, bool reset)
+{
+    if (link->idle)
+        unlist(link);
+    link->user = NULL;
+    stream_close(&link->stream, reset);
+}
+
+void link_gone(struct stream *stream)
+{
+    slab_put(&of_stream(stream)->links->slab, stream);
+}
+
+/* An idle link has nothing to say: whatever comes, its end included, ends it. */
+static void idle_input(struct stream *stream)
+{
+    of_stream(stream)->links->idle_closed++;
+    link_close(of_stream(stream), false);
+}
+
+static void idle_sent(struct stream *stream)
+{
+    (void)stream;
+}
+
+static const struct stream_type idle_type = {
+    .on_input = idle_input, .on_sent = idle_sent, .on_timer = idle_input, .on_gone = link_gone};
+
+struct link *link_take(struct links *links, struct server *server, const struct stream_type *type, void *user)
+{
+    struct link *link = links->idle[server->id].first;
+
+    if (!link)
+        return NULL;
+    unlist(link);
+    link->stream.type = type;
+    link->user = user;
+    link->requests++;
+    links->reused++;
+    return link;
+}
+
+struct link *link_open(struct links *links, const struct pool *pool, struct server *server,
+                       const struct stream_type *type, void *user, int *error)
+{
+    struct link *link = slab_get(&links->slab);
+
+    *error = -ENOBUFS;
+    if (!link)
+        return NULL;
+    *error = stream_connect(&link->stream, links->worker, type, &server->address.sa, server->address.len);
+    if (*error) {
+        slab_put(&links->slab, link);
+        return NULL;
+    }
+    link->stream.single = true;
+    link->links = links;
+    link->server = server;
+    link->settings = pool_settings(pool);
+    link->user = user;
+    link->next = link->prev = NULL;
+    link->created_ms = links->worker->now_ms;
+    link->requests = 1;
+    link->idle = false;
+    links->opened++;
+    return link;
+}
+
+void link_release(struct link *link)
+{
+    const struct pool_spec *settings = link->settings;
+    struct idle_list *list = &link->links->idle[link->server->id];
+    uint64_t now_ms = link->links->worker->now_ms;
+
+    if (settings->keepalive == 0 || link->stream.input_bytes > 0 || link->stream.end_of_input ||
+        link->requests >= settings->keepalive_requests || now_ms - link->created_ms >= settings->keepalive_time_ms) {
+        link_close(link, false);
+        return;
+    }
+    if (list->count >= settings->keepalive)
+        link_close(list->last, false);
+    link->user = NULL;
+    link->stream.type = &idle_type;
+    stream_settle(&link->stream);
+    link->idle = true;
+    link->prev = NULL;
+    link->next = list->first;
+    *(link->next ? &link->next->prev : &list->last) = link;
+    list->first = link;
+    list->count++;
+    stream_deadline(&link->stream, now_ms + settings->keepalive_timeout_ms);
+}
+
+void links_close_idle(struct links *links)
+{
+    for (uint32_t i = 0; i < links->n_servers; i++)
+        while (links->idle[i].first)
+            link_close(links->idle[i].first, false);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A module that asks for outcomes and takes none: the loader must refuse it.
+ */
+#include "careless.h"
+
+const struct fairlead_balancer fairlead_balancer = {
+    .version = FAIRLEAD_BALANCER_VERSION,
+    .traits = FAIRLEAD_FEEDBACK,
+    .name = "no_done",
+    .state_size = state_size,
+    .state_init = state_init,
+    .pick = pick,
+};

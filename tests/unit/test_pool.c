@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Tests of pools: what pool_create takes, refuses and copies, and that a failure halfway leaves nothing
+ * behind (the sanitizers watch that). The modules come from the tree and from tests/strategies.
+ */
+#include "upstream/pool.h"
+
+#include <check.h>
+#include <errno.h>
+
+#include "modules.h"
+
+static struct server_spec servers[POOL_SERVERS_MAX + 1];
+static struct pool_spec spec;
+static struct pool *pool;
+static char error[512];
+
+/* Three servers: a, b, and c as a backup. */
+static void setup(void)
+{
+    static const char *const names[] = {"a:80", "b:80", "c:80"};
+
+    for (size_t i = 0; i < POOL_SERVERS_MAX + 1; i++)
+        servers[i] = (struct server_spec){
+            .name = names[i < 3 ? i : 0], .weight = 1, .max_fails = 1, .fail_timeout_ms = 10000};
+    servers[2].backup = true;
+    spec = (struct pool_spec){.name = "site",
+                              .balancers_dir = modules_of_the_tree(),
+                              .n_servers = 3,
+                              .servers = servers,
+                              .keepalive = 7};
+}
+
+static void expect_refused(int result, const char *part)
+{
+    int got = pool_create(&spec, &pool, error, sizeof error);
+
+    ck_assert_msg(got == result, "%d instead of %d: %s", got, result, error);
+    ck_assert_msg(strstr(error, part) != NULL, "no \"%s\" in: %s", part, error);
+    ck_assert_ptr_null(pool);
+}
+
+static void create(void)
+{
+    int result = pool_create(&spec, &pool, error, sizeof error);
+    ck_assert_msg(result == 0, "%s", error);
+}
+
+START_TEST(balances_by_round_robin_unless_told_otherwise)
+{
+    create();
+    ck_assert_str_eq(pool_strategy(pool), "round_robin");
+    ck_assert(!pool_is_keyed(pool));
+    pool_destroy(pool);
+    spec.balance = "rendezvous";
+    spec.balancers_dir = modules_dir;
+    create();
+    ck_assert_str_eq(pool_strategy(pool), "rendezvous");
+    ck_assert(pool_is_keyed(pool));
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(copies_everything_it_keeps)
+{
+    char pool_name_text[] = "site", server_name[] = "a:80";
+
+    spec.name = pool_name_text;
+    servers[0].name = server_name;
+    servers[0].weight = 5;
+    servers[0].down = true;
+    servers[0].max_fails = 3;
+    servers[0].address.len = 7;
+    create();
+    memset(pool_name_text, 'x', 4);
+    memset(server_name, 'x', 4);
+    memset(servers, 0xff, sizeof servers);
+    ck_assert_str_eq(pool_name(pool), "site");
+    ck_assert_uint_eq(pool_n_servers(pool), 3);
+    ck_assert_uint_eq(pool_settings(pool)->keepalive, 7);
+    const struct server *server = pool_server(pool, 0);
+    ck_assert_str_eq(server->name, "a:80");
+    ck_assert_uint_eq(server->weight, 5);
+    ck_assert_uint_eq(server->max_fails, 3);
+    ck_assert_uint_eq(server->fail_timeout_ms, 10000);
+    ck_assert_uint_eq(server->address.len, 7);
+    ck_assert(server->down && !server->backup);
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(keeps_the_order_of_the_configuration_over_both_tiers)
+{
+    servers[0].backup = true;
+    create();
+    ck_assert_str_eq(pool_server(pool, 0)->name, "a:80");
+    ck_assert_str_eq(pool_server(pool, 1)->name, "b:80");
+    ck_assert_str_eq(pool_server(pool, 2)->name, "c:80");
+    for (uint32_t i = 0; i < 3; i++)
+        ck_assert_uint_eq(pool_server(pool, i)->index, i);
+    ck_assert(pool_server(pool, 0)->backup && !pool_server(pool, 1)->backup);
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(gives_the_words_of_each_server_lines_of_their_own)
+{
+    create();
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq((uintptr_t)&pool_server(pool, i)->in_flight % 64, 0);
+        ck_assert_uint_eq((uintptr_t)pool_server(pool, i) % 64, 0);
+    }
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(refuses_too_few_and_too_many_servers)
+{
+    spec.n_servers = 0;
+    expect_refused(-EINVAL, "has 0 servers");
+    spec.n_servers = POOL_SERVERS_MAX + 1;
+    expect_refused(-EINVAL, "1 to 1024");
+    spec.n_servers = POOL_SERVERS_MAX;
+    create();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(refuses_a_weight_out_of_range)
+{
+    servers[1].weight = 0;
+    expect_refused(-EINVAL, "\"b:80\"");
+    servers[1].weight = 65536;
+    expect_refused(-EINVAL, "65536 is not in 1 to 65535");
+    servers[1].weight = 65535;
+    create();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(refuses_a_pool_of_backups_only)
+{
+    servers[0].backup = servers[1].backup = true;
+    expect_refused(-EINVAL, "only backup servers");
+}
+END_TEST
+
+START_TEST(accepts_a_pool_whose_servers_are_all_down)
+{
+    servers[0].down = servers[1].down = servers[2].down = true;
+    create();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(passes_on_what_the_loader_says)
+{
+    spec.balance = "nonexistent";
+    expect_refused(-ENOENT, "no strategy \"nonexistent\"");
+    spec.balance = "wrong_version";
+    spec.balancers_dir = modules_broken;
+    expect_refused(-EINVAL, "compile it anew");
+}
+END_TEST
+
+START_TEST(passes_on_what_the_strategy_says_and_destroys_the_other_plan)
+{
+    spec.balance = "bad_plan";
+    spec.balancers_dir = modules_broken;
+    expect_refused(-EINVAL, "one tier is enough");
+    expect_refused(-EINVAL, "one tier is enough");
+    spec.n_servers = 2;
+    create();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(holds_options_to_their_range)
+{
+    int64_t limit = 0;
+
+    spec.balance = "first_free";
+    spec.balancers_dir = modules_dir;
+    spec.options = &limit;
+    expect_refused(-EINVAL, "first_free_limit is 0, and must be from 1 to 65535");
+    limit = 65536;
+    expect_refused(-EINVAL, "first_free_limit is 65536");
+    limit = 65535;
+    create();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(may_destroy_nothing)
+{
+    pool_destroy(NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pool");
+    TCase *tcase = tcase_create("pool");
+
+    if (modules_build() != 0)
+        return 1;
+    tcase_add_checked_fixture(tcase, setup, NULL);
+    tcase_add_test(tcase, balances_by_round_robin_unless_told_otherwise);
+    tcase_add_test(tcase, copies_everything_it_keeps);
+    tcase_add_test(tcase, keeps_the_order_of_the_configuration_over_both_tiers);
+    tcase_add_test(tcase, gives_the_words_of_each_server_lines_of_their_own);
+    tcase_add_test(tcase, refuses_too_few_and_too_many_servers);
+    tcase_add_test(tcase, refuses_a_weight_out_of_range);
+    tcase_add_test(tcase, refuses_a_pool_of_backups_only);
+    tcase_add_test(tcase, accepts_a_pool_whose_servers_are_all_down);
+    tcase_add_test(tcase, passes_on_what_the_loader_says);
+    tcase_add_test(tcase, passes_on_what_the_strategy_says_and_destroys_the_other_plan);
+    tcase_add_test(tcase, holds_options_to_their_range);
+    tcase_add_test(tcase, may_destroy_nothing);
+    suite_add_tcase(suite, tcase);
+
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    modules_remove();
+    return failed != 0;
+}
