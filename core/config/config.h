@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The configuration as the rest of Fairlead sees it: an immutable snapshot, made whole or not at all. Built by the control thread (config_load),
+ * read by every thread without locks, destroyed by the control thread when nobody uses it. All memory belongs to the snapshot; every
+ * pointer below is valid as long as it is. Times are milliseconds, sizes bytes.
+ */
+#ifndef FAIRLEAD_CONFIG_CONFIG_H
+#define FAIRLEAD_CONFIG_CONFIG_H
+
+#include "config/pattern.h"
+#include "config/template.h"
+#include "http/span.h"
+#include "upstream/pool.h"
+
+#include <stdio.h>
+
+/* A header to set, change, or (value empty) remove. */
+struct header_rule {
+    struct span name;
+    struct template *value; /* NULL: remove */
+};
+
+struct header_rules {
+    size_t n;
+    const struct header_rule *rules;
+};
+
+/* What may be set for all sites, for one site, and for one location; the innermost wins. */
+struct http_settings {
+    uint64_t client_max_body_size;   /* 0: no limit */
+    uint32_t client_body_timeout_ms; /* between two reads of a request body */
+    uint32_t client_min_rate;        /* bytes/s that a body must at least move in either direction; 0: any */
+    uint32_t send_timeout_ms;        /* between two writes to a client that make progress */
+    uint32_t proxy_connect_timeout_ms, proxy_send_timeout_ms, proxy_read_timeout_ms;
+    uint32_t proxy_tries;            /* servers tried for one request at most; 0: all */
+    bool reject_underscores;
+};
+
+enum action_kind { ACTION_PROXY, ACTION_RESPOND, ACTION_REDIRECT };
+
+struct respond {
+    int status;
+    struct template *body;         /* may be NULL: empty */
+    const char *content_type; /* "text/plain" by default */
+};
+
+struct proxy_pass {
+    struct pool *pool;      /* borrowed from snapshot->pools */
+    bool has_uri;           /* the URL had a URI part: it replaces the part of the path that the location matched */
+    struct span uri;        /* that part */
+    const char *url;        /* as written, for logs */
+};
+
+enum match_kind { MATCH_EXACT, MATCH_PREFIX, MATCH_PREFIX_STOP /* "^~": no regex after it */, MATCH_REGEX };
+
+struct location {
+    enum match_kind match;
+    struct span path;              /* without the modifier; for MATCH_REGEX the source text */
+    struct pattern *pattern;       /* of MATCH_REGEX */
+    enum action_kind action;
+    struct proxy_pass proxy;
+    struct respond respond;
+    struct { int status; struct template *to; } redirect;
+    struct http_settings settings;
+    struct header_rules request_headers;  /* site's rules, then the location's; later ones win */
+    struct header_rules response_headers;
+    bool access_log;
+};
+
+struct error_page {
+    int status;
+    struct span body;
+    const char *content_type;
+};
+
+struct site {
+    size_t n_names;
+    struct span *names;            /* lower case; "*.example.com" and "www.*" are wildcards, "_" and "" match nothing */
+    size_t n_locations;
+    struct location *locations;    /* in the order of the file */
+    size_t n_error_pages;
+    const struct error_page *error_pages;
+    struct http_settings settings;
+    const char *file;              /* where it was defined */
+    unsigned line;
+};
+
+/* One address to listen on, and the sites behind it. The first, or the one marked default, answers for unknown names. */
+struct listen {
+    struct server_address address;
+    const char *name;              /* "0.0.0.0:80", "[::]:80", "unix:/path" */
+    uint16_t port;                 /* 0 for unix sockets */
+    int backlog;
+    size_t n_sites;
+    struct site **sites;
+    struct site *default_site;
+};
+
+struct log_settings {
+    const char *access;            /* path, "stderr", "syslog", or NULL: off */
+    bool access_json;              /* else combined */
+    const char *error;             /* path, "stderr", or "syslog" */
+    int level;                     /* least severe LOG_* of <syslog.h> that is logged */
+    int syslog_facility;           /* LOG_DAEMON, ...; -1: no syslog */
+    uint32_t queue_size;           /* bytes per thread, a power of two */
+};
+
+struct engine_settings {           /* the rare-event knobs of DESIGN.md 5.8 are here */
+    uint32_t sq_entries, cq_entries;
+    uint32_t recv_buffers;         /* in the provided ring of one worker, a power of two */
+    uint32_t recv_buffers_max;     /* in all, of one worker */
+    uint32_t recv_buffer_size;
+    uint32_t bulk_buffers;         /* large buffers of one worker */
+    uint32_t bulk_buffer_size;
+    uint32_t socket_send_buffer;   /* SO_SNDBUF; 0: the kernel's autotuning */
+    bool multishot_accept, multishot_recv;
+    bool pin;                      /* pin workers to cores */
+};
+
+struct config {
+    unsigned workers;              /* resolved: 1 to 512 */
+    const char *user;              /* NULL: stay */
+    const char *pid_file;          /* NULL: none */
+    struct log_settings log;
+    struct engine_settings engine;
+    struct http_settings settings; /* defaults of all sites */
+
+    /* Before the site is known. */
+    uint32_t client_header_timeout_ms, keepalive_timeout_ms;
+    uint32_t keepalive_requests;
+    uint32_t client_header_size;   /* bytes of a request head */
+    uint32_t client_uri_size;      /* bytes of the request target */
+    uint32_t client_field_size;    /* bytes of one field line */
+    uint32_t client_header_count;
+    uint32_t upstream_header_size; /* bytes of a response head */
+    uint32_t upstream_header_count;
+    uint32_t worker_connections;   /* clients of one worker */
+    uint32_t lingering_timeout_ms, lingering_size; /* RFC 9112 9.6 */
+    uint32_t shutdown_timeout_ms;  /* how long a graceful stop may take */
+
+    size_t n_listens;
+    struct listen *listens;
+    size_t n_sites;
+    struct site *sites;
+    size_t n_pools;
+    struct pool **pools;
+    size_t n_servers;              /* over all pools: server.id is below it */
+
+    void *memory;                  /* private to core/config */
+};
+
+/* Errors found while loading, in the order of the files. The reader goes on after an error as far as it can, up to CONFIG_ERRORS_MAX. */
+#define CONFIG_ERRORS_MAX 50
+struct config_errors;
+
+/* A worker count, or what the command line gives, for what the file does not decide. */
+struct config_options {
+    const char *balancers_dir;     /* NULL: the built-in module directory, unless the file names one */
+};
+
+/*
+ * Reads `path` and all it names, resolves names, loads strategies and error pages, compiles patterns. Control thread; blocks on
+ * files and on name resolution. Returns 0 and *config, or -EINVAL / -ENOENT / -ENOMEM with at least one line in *errors. Warnings may
+ * be in *errors also on success. The caller frees *errors in both cases.
+ */
+int config_load(const char *path, const struct config_options *options, struct config **config,
+                struct config_errors **errors) __attribute__((warn_unused_result));
+/* libconfig exports a function of the same name and calls it by that name, so ours goes by another in object files. */
+void config_destroy(struct config *config) __asm__("fairlead_config_destroy");
+
+/* Prints one line per finding: "fairlead: [emerg] SENTENCE in FILE:LINE", as nginx does. */
+void config_errors_print(const struct config_errors *errors, FILE *out);
+size_t config_errors_count(const struct config_errors *errors);
+void config_errors_destroy(struct config_errors *errors);
+
+/* -T: the effective configuration, every key with its value, defaults included, in the file format; what it prints can be read again. */
+void config_print(const struct config *config, FILE *out);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the parts of the reader share while one configuration is loaded, and the outside world as they see it:
+ * tests and the fuzzer put their own in its place. Private to core/config. Control thread.
+ */
+#ifndef FAIRLEAD_CONFIG_LOAD_H
+#define FAIRLEAD_CONFIG_LOAD_H
+
+#include "config/arena.h"
+#include "config/config.h"
+#include "config/errors.h"
+
+/* Where the built-in strategies are installed; configure gives the real one. */
+#ifndef FAIRLEAD_BALANCERS_DIR
+#define FAIRLEAD_BALANCERS_DIR "/usr/local/lib/fairlead/balancers"
+#endif
+
+#define LOAD_FILE_BYTES_MAX (1u << 20)
+#define LOAD_BYTES_MAX      (64u << 20) /* of all files together */
+#define LOAD_FILES_MAX      1000u       /* included files count each time */
+#define LOAD_INCLUDE_DEPTH  10u
+#define LOAD_LOCATIONS_MAX  10000u /* sites and locations together */
+#define LOAD_UPSTREAMS_MAX  4096u  /* written ones and those of proxy_pass to a URL */
+#define LOAD_LISTENS_MAX    512u
+#define LOAD_ADDRESSES_MAX  64u  /* of one name */
+#define LOAD_HEADERS_MAX    128u /* rules of one set_headers */
+#define LOAD_MEMORY_MAX     ((size_t)512 << 20)
+
+/* The outside world. Each returns 0 or -errno, and what it gives belongs to the arena. */
+struct load_hooks {
+    void *context;
+    size_t memory_max; /* bytes of the snapshot, and of what is needed while loading */
+    /* At most `limit` bytes of a regular file, NUL-terminated; -EFBIG when there are more. */
+    int (*read_file)(void *context, struct arena *arena, const char *path, size_t limit, struct span *bytes);
+    /* The names in a directory that end in ".conf" and do not begin with '.', sorted. */
+    int (*list_dir)(void *context, struct arena *arena, const char *path, size_t *n, const char ***names);
+    /* Addresses of a host name, ports left 0; *n is the room on entry. -ENOENT when there are none. */
+    int (*resolve)(void *context, const char *host, struct server_address *addresses, size_t *n);
+};
+
+extern const struct load_hooks load_system_hooks;
+
+/* An upstream group, written or made for a URL. Lives in the snapshot's arena. */
+struct upstream {
+    const char *name;
+    struct place place;
+    bool written;      /* stands in the file; else made for a proxy_pass */
+    struct pool *pool; /* NULL: it had errors, which have been reported */
+    struct pool_spec spec;
+    int64_t *options; /* of the strategy, in the order of option_keys */
+    const struct key *option_keys;
+    size_t n_options;
+};
+
+/* What config_print needs beyond the snapshot; config->memory. */
+struct storage {
+    struct arena *arena;
+    const char *balancers_dir;
+    size_t n_upstreams;
+    struct upstream **upstreams; /* LOAD_UPSTREAMS_MAX places */
+    const char ***page_files;    /* per site, per error page: its file */
+};
+
+/* A site while it is read. */
+struct draft {
+    const struct node *node;
+    struct site *site;
+};
+
+struct loader {
+    const struct load_hooks *hooks;
+    const struct config_options *options;
+    struct arena *keep;    /* the snapshot's */
+    struct arena *scratch; /* for the time of loading */
+    struct config_errors *errors;
+    struct config *config;
+    struct storage *storage;
+    const char *sites_enabled; /* key of the main file; NULL: none */
+    size_t n_files, n_bytes, n_locations;
+    size_t n_documents;
+    const struct node **documents; /* LOAD_FILES_MAX places; the main file's first */
+    struct draft *drafts;          /* one per site of the snapshot */
+};
+
+/* config_load with another world outside. */
+int load_config(const char *path, const struct config_options *options, const struct load_hooks *hooks,
+                struct config **config, struct config_errors **errors) __attribute__((warn_unused_result));
+
+/* `path` as seen from the directory of the place that names it. In the scratch arena, or `path` itself. */
+const char *load_path(struct loader *loader, struct place place, const char *path);
+/* The same, absolute, in the snapshot's arena: a daemon may change its directory. */
+const char *load_kept_path(struct loader *loader, struct place place, const char *path);
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The table. A new key is one row here and one field of a struct; only what is more than a value needs code.
+ * Constant; any thread.
+ */
+#include "config/schema.h"
+#include "config/load.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#define IN(context) (1u << CONTEXT_##context)
+#define IN_SETTINGS (IN(MAIN) | IN(SITE) | IN(LOCATION))
+#define IN_FILES    (IN(MAIN) | IN(FILE))
+#define PUT(where, type, member)                                                                             \
+    .into = where, .offset = offsetof(type, member), .width = sizeof(((type *)0)->member)
+#define CONFIG(member)   PUT(INTO_CONFIG, struct config, member)
+#define SETTING(member)  PUT(INTO_SETTINGS, struct http_settings, member)
+#define POOL(member)     PUT(INTO_POOL, struct pool_spec, member)
+#define SERVER(member)   PUT(INTO_SERVER, struct server_spec, member)
+#define LOCATION(member) PUT(INTO_LOCATION, struct location, member)
+#define TEXT(member)     PUT(INTO_TEXT, struct text, member)
+#define RANGE(low, high) .min = (low), .max = (high)
+#define SAYS(text)       .sentence = text
+
+#define KIB     1024ll
+#define MIB     (1024 * KIB)
+#define GIB     (1024 * MIB)
+#define TIB     (1024 * GIB)
+#define HOUR_MS (3600ll * 1000)
+#define DAY_MS  (24 * HOUR_MS)
+
+static const struct word worker_words[] = {{"auto", 0}, {NULL, 0}};
+static const struct word off_words[] = {{"off", 0}, {NULL, 0}};
+static const struct word format_words[] = {{"combined", false}, {"json", true}, {NULL, 0}};
+static const struct word level_words[] = {
+    {"emerg", LOG_EMERG},     {"alert", LOG_ALERT},
+    {"crit", LOG_CRIT},       {"error", LOG_ERR},
+    {"warn", LOG_WARNING},    {"notice", LOG_NOTICE},
+    {"info", LOG_INFO},       {"debug", LOG_DEBUG},
+    {"warning", LOG_WARNING}, {NULL, 0},
+};
+static const struct word facility_words[] = {
+    {"off", -1},
+    {"daemon", LOG_DAEMON},
+    {"user", LOG_USER},
+    {"syslog", LOG_SYSLOG},
+    {"auth", LOG_AUTH},
+    {"authpriv", LOG_AUTHPRIV},
+    {"cron", LOG_CRON},
+    {"ftp", LOG_FTP},
+    {"mail", LOG_MAIL},
+    {"news", LOG_NEWS},
+    {"lpr", LOG_LPR},
+    {"uucp", LOG_UUCP},
+    {"local0", LOG_LOCAL0},
+    {"local1", LOG_LOCAL1},
+    {"local2", LOG_LOCAL2},
+    {"local3", LOG_LOCAL3},
+    {"local4", LOG_LOCAL4},
+    {"local5", LOG_LOCAL5},
+    {"local6", LOG_LOCAL6},
+    {"local7", LOG_LOCAL7},
+    {NULL, 0},
+};
+
+/* clang-format off */
+static const struct key keys[] = {
+    /* The process. */
+    {"workers", IN(MAIN), KEY_INT, CONFIG(workers), .fallback = "auto", RANGE(1, 512), .words = worker_words,
+     SAYS("Threads that serve; \"auto\" is one per processor that may be used.")},
+    {"user", IN(MAIN), KEY_STRING, CONFIG(user), .flags = KEY_NOT_EMPTY,
+     SAYS("The user that the process becomes once its ports are open.")},
+    {"pid", IN(MAIN), KEY_PATH, CONFIG(pid_file), .flags = KEY_NOT_EMPTY,
+     SAYS("The file that the process id is written to.")},
+    {"balancers_dir", IN(MAIN), KEY_PATH, PUT(INTO_STORAGE, struct storage, balancers_dir),
+     .flags = KEY_NOT_EMPTY, SAYS("Where balancing strategies, NAME.so, are looked for.")},
+    {"sites_enabled", IN(MAIN), KEY_STRING, PUT(INTO_LOADER, struct loader, sites_enabled),
+     .flags = KEY_NOT_EMPTY,
+     SAYS("A directory; every file *.conf in it is read too, in the order of the names.")},
+    {"shutdown_timeout", IN(MAIN), KEY_TIME, CONFIG(shutdown_timeout_ms), .fallback = "30s", RANGE(0, DAY_MS),
+     SAYS("How long a graceful stop may take before what is left is cut.")},
+
+    /* Logs. */
+    {"log", IN(MAIN), KEY_GROUP, .inside = CONTEXT_LOG, SAYS("Where the access log and the error log go.")},
+    {"access", IN(LOG), KEY_DESTINATION, CONFIG(log.access), .fallback = "off", .words = off_words,
+     SAYS("The access log: a file, \"stderr\", \"syslog\", or \"off\".")},
+    {"access_format", IN(LOG), KEY_WORD, CONFIG(log.access_json), .fallback = "combined",
+     .words = format_words,
+     SAYS("One line per request: \"combined\", or \"json\".")},
+    {"error", IN(LOG), KEY_DESTINATION, CONFIG(log.error), .fallback = "stderr",
+     SAYS("The error log: a file, \"stderr\", or \"syslog\".")},
+    {"level", IN(LOG), KEY_WORD, CONFIG(log.level), .fallback = "notice", .words = level_words,
+     SAYS("The least severe level of the error log.")},
+    {"syslog", IN(LOG), KEY_WORD, CONFIG(log.syslog_facility), .fallback = "off", .words = facility_words,
+     SAYS("The syslog facility; \"daemon\" where a log goes to syslog and this is not given.")},
+    {"queue_size", IN(LOG), KEY_SIZE, CONFIG(log.queue_size), .fallback = "1m", RANGE(4 * KIB, 256 * MIB),
+     .flags = KEY_POWER_OF_TWO,
+     SAYS("Lines of one thread that wait to be written; more are dropped and counted.")},
+
+    /* Connections, before the site is known. */
+    {"worker_connections", IN(MAIN), KEY_INT, CONFIG(worker_connections), .fallback = "16384", RANGE(1,
+     1048576),
+     SAYS("Client connections of one worker.")},
+    {"client_header_timeout", IN(MAIN), KEY_TIME, CONFIG(client_header_timeout_ms), .fallback = "60s",
+     RANGE(1, DAY_MS), SAYS("How long a client may take to send a request head.")},
+    {"keepalive_timeout", IN(MAIN), KEY_TIME, CONFIG(keepalive_timeout_ms), .fallback = "75s", RANGE(0,
+     DAY_MS),
+     SAYS("How long a client connection may wait for its next request; 0 closes it after each.")},
+    {"keepalive_requests", IN(MAIN), KEY_INT, CONFIG(keepalive_requests), .fallback = "1000",
+     RANGE(1, INT32_MAX), SAYS("Requests over one client connection.")},
+    {"client_header_size", IN(MAIN), KEY_SIZE, CONFIG(client_header_size), .fallback = "32k",
+     RANGE(1 * KIB, 60 * KIB), SAYS("The largest request head; larger ones are answered 431.")},
+    {"client_uri_size", IN(MAIN), KEY_SIZE, CONFIG(client_uri_size), .fallback = "8k", RANGE(64, 60 * KIB),
+     SAYS("The longest request target; longer ones are answered 414.")},
+    {"client_field_size", IN(MAIN), KEY_SIZE, CONFIG(client_field_size), .fallback = "8k", RANGE(64,
+     60 * KIB),
+     SAYS("The longest header line of a request; longer ones are answered 431.")},
+    {"client_header_count", IN(MAIN), KEY_INT, CONFIG(client_header_count), .fallback = "100", RANGE(1, 1000),
+     SAYS("Header lines of one request; more are answered 431.")},
+    {"upstream_header_size", IN(MAIN), KEY_SIZE, CONFIG(upstream_header_size), .fallback = "32k",
+     RANGE(1 * KIB, 60 * KIB), SAYS("The largest response head of a server; larger ones are answered 502.")},
+    {"upstream_header_count", IN(MAIN), KEY_INT, CONFIG(upstream_header_count), .fallback = "200",
+     RANGE(1, 1000), SAYS("Header lines of one response of a server; more are answered 502.")},
+    {"lingering_timeout", IN(MAIN), KEY_TIME, CONFIG(lingering_timeout_ms), .fallback = "5s", RANGE(0,
+     HOUR_MS),
+     SAYS("How long a closing connection still reads, so that the client can see the last answer.")},
+    {"lingering_size", IN(MAIN), KEY_SIZE, CONFIG(lingering_size), .fallback = "1m", RANGE(0, GIB),
+     SAYS("How much a closing connection still reads.")},
+
+    /* Requests: for all sites, one site or one location. */
+    {"client_max_body_size", IN_SETTINGS, KEY_SIZE, SETTING(client_max_body_size), .fallback = "1m",
+     RANGE(0, 1024 * TIB), SAYS("The largest request body; larger ones are answered 413. 0: no limit.")},
+    {"client_body_timeout", IN_SETTINGS, KEY_TIME, SETTING(client_body_timeout_ms), .fallback = "60s",
+     RANGE(1, DAY_MS), SAYS("How long a client may pause within a request body.")},
+    {"client_min_rate", IN_SETTINGS, KEY_INT, SETTING(client_min_rate), .fallback = "240",
+     RANGE(0, INT32_MAX), .unit = "bytes per second",
+     SAYS("What a body must move at least, in either direction. 0: anything.")},
+    {"send_timeout", IN_SETTINGS, KEY_TIME, SETTING(send_timeout_ms), .fallback = "60s", RANGE(1, DAY_MS),
+     SAYS("How long a client may pause in taking a response.")},
+    {"proxy_connect_timeout", IN_SETTINGS, KEY_TIME, SETTING(proxy_connect_timeout_ms), .fallback = "60s",
+     RANGE(1, DAY_MS), SAYS("How long connecting to a server may take.")},
+    {"proxy_send_timeout", IN_SETTINGS, KEY_TIME, SETTING(proxy_send_timeout_ms), .fallback = "60s",
+     RANGE(1, DAY_MS), SAYS("How long a server may pause in taking a request.")},
+    {"proxy_read_timeout", IN_SETTINGS, KEY_TIME, SETTING(proxy_read_timeout_ms), .fallback = "60s",
+     RANGE(1, DAY_MS), SAYS("How long a server may pause before and within a response.")},
+    {"proxy_tries", IN_SETTINGS, KEY_INT, SETTING(proxy_tries), .fallback = "0", RANGE(0, POOL_SERVERS_MAX),
+     SAYS("Servers tried for one request at most. 0: all.")},
+    {"reject_underscores", IN_SETTINGS, KEY_BOOL, SETTING(reject_underscores), .fallback = "true",
+     SAYS("Whether a header name with '_' makes a request invalid; else such a header is dropped.")},
+
+    /* The event engine: rare events are made common with these. */
+    {"engine", IN(MAIN), KEY_GROUP, .inside = CONTEXT_ENGINE, SAYS("Sizes of the event engine's parts.")},
+    {"sq_entries", IN(ENGINE), KEY_INT, CONFIG(engine.sq_entries), .fallback = "512", RANGE(8, 32768),
+     SAYS("Places in a worker's submission queue.")},
+    {"cq_entries", IN(ENGINE), KEY_INT, CONFIG(engine.cq_entries), .fallback = "4096", RANGE(64, 65536),
+     SAYS("Places in a worker's completion queue.")},
+    {"recv_buffers", IN(ENGINE), KEY_INT, CONFIG(engine.recv_buffers), .fallback = "256", RANGE(4, 32768),
+     .flags = KEY_POWER_OF_TWO, SAYS("Receive buffers that a worker lends to the kernel.")},
+    {"recv_buffers_max", IN(ENGINE), KEY_INT, CONFIG(engine.recv_buffers_max), .fallback = "4096",
+     RANGE(4, 1048576), SAYS("Receive buffers of a worker in all.")},
+    {"recv_buffer_size", IN(ENGINE), KEY_SIZE, CONFIG(engine.recv_buffer_size), .fallback = "8k",
+     RANGE(512, 64 * KIB), SAYS("The size of a receive buffer.")},
+    {"bulk_buffers", IN(ENGINE), KEY_INT, CONFIG(engine.bulk_buffers), .fallback = "128", RANGE(2, 4096),
+     SAYS("Large buffers of a worker, for large bodies.")},
+    {"bulk_buffer_size", IN(ENGINE), KEY_SIZE, CONFIG(engine.bulk_buffer_size), .fallback = "256k",
+     RANGE(4 * KIB, MIB), SAYS("The size of a large buffer.")},
+    {"socket_send_buffer", IN(ENGINE), KEY_SIZE, CONFIG(engine.socket_send_buffer), .fallback = "0",
+     RANGE(0, GIB), SAYS("The kernel's send buffer of a socket. 0: the kernel decides.")},
+    {"multishot_accept", IN(ENGINE), KEY_BOOL, CONFIG(engine.multishot_accept), .fallback = "true",
+     SAYS("Whether one accept is asked for many connections.")},
+    {"multishot_recv", IN(ENGINE), KEY_BOOL, CONFIG(engine.multishot_recv), .fallback = "true",
+     SAYS("Whether one receive is asked for many pieces.")},
+    {"pin", IN(ENGINE), KEY_BOOL, CONFIG(engine.pin), .fallback = "true",
+     SAYS("Whether each worker stays on a processor of its own.")},
+
+    /* Upstreams. */
+    {"upstreams", IN_FILES, KEY_NAMED, .inside = CONTEXT_UPSTREAM,
+     SAYS("Groups of servers, each under its name.")},
+    {"balance", IN(UPSTREAM), KEY_STRING, POOL(balance), .fallback = "round_robin", .flags = KEY_NOT_EMPTY,
+     SAYS("The balancing strategy: the name of a module in balancers_dir.")},
+    {"servers", IN(UPSTREAM), KEY_LIST, .inside = CONTEXT_SERVER, .flags = KEY_REQUIRED,
+     SAYS("The servers of the group.")},
+    {"keepalive", IN(UPSTREAM), KEY_INT, POOL(keepalive), .fallback = "128", RANGE(0, 65536),
+     SAYS("Idle connections that each worker keeps to each server.")},
+    {"keepalive_timeout", IN(UPSTREAM), KEY_TIME, POOL(keepalive_timeout_ms), .fallback = "60s",
+     RANGE(1, DAY_MS), SAYS("How long a connection to a server may be idle.")},
+    {"keepalive_time", IN(UPSTREAM), KEY_TIME, POOL(keepalive_time_ms), .fallback = "1h", RANGE(1,
+     24 * DAY_MS),
+     SAYS("How old a connection to a server may become.")},
+    {"keepalive_requests", IN(UPSTREAM), KEY_INT, POOL(keepalive_requests), .fallback = "1000",
+     RANGE(1, INT32_MAX), SAYS("Requests over one connection to a server.")},
+    {"address", IN(SERVER), KEY_STRING, SERVER(name), .flags = KEY_REQUIRED | KEY_NOT_EMPTY,
+     SAYS("\"host\", \"host:port\" or \"unix:/path\"; the port is 80 unless given.")},
+    {"weight", IN(SERVER), KEY_INT, SERVER(weight), .fallback = "1", RANGE(1, 65535),
+     SAYS("The server's share, beside the others' weights.")},
+    {"down", IN(SERVER), KEY_BOOL, SERVER(down), .fallback = "false",
+     SAYS("Whether the server is out of service.")},
+    {"backup", IN(SERVER), KEY_BOOL, SERVER(backup), .fallback = "false",
+     SAYS("Whether the server serves only when no other can.")},
+    {"max_fails", IN(SERVER), KEY_INT, SERVER(max_fails), .fallback = "1", RANGE(0, 65535),
+     SAYS("Failures within fail_timeout that take the server out of service. 0: never.")},
+    {"fail_timeout", IN(SERVER), KEY_TIME, SERVER(fail_timeout_ms), .fallback = "10s", RANGE(1, DAY_MS),
+     SAYS("The time within which failures count, and for which the server is then out of service.")},
+
+    /* Sites. */
+    {"sites", IN_FILES, KEY_LIST, .inside = CONTEXT_SITE, SAYS("What is served, by address and host name.")},
+    {"listen", IN(SITE), KEY_STRINGS, .fallback = "80",
+     SAYS("Addresses: \"80\", \"127.0.0.1:80\", \"[::]:80\", \"unix:/path\"; \" default_server\" "
+          "and \" backlog=N\" may follow.")},
+    {"server_name", IN(SITE), KEY_STRINGS,
+     SAYS("Host names: \"example.com\", \"*.example.com\", \"www.*\", \"_\" for none.")},
+    {"locations", IN(SITE), KEY_LIST, .inside = CONTEXT_LOCATION, SAYS("What is done with which paths.")},
+    {"error_pages", IN(SITE), KEY_LIST, .inside = CONTEXT_ERROR_PAGE,
+     SAYS("Pages in place of the built-in ones.")},
+    {"set_headers", IN(SITE) | IN(LOCATION), KEY_HEADERS,
+     SAYS("Headers of the request to the server: set, changed, or with \"\" removed.")},
+    {"set_response_headers", IN(SITE) | IN(LOCATION), KEY_HEADERS,
+     SAYS("Headers of the response to the client: set, changed, or with \"\" removed.")},
+
+    /* Locations. */
+    {"path", IN(LOCATION), KEY_STRING, TEXT(path), .flags = KEY_REQUIRED | KEY_NOT_EMPTY,
+     SAYS("\"/prefix\", \"= /exact\", \"^~ /prefix\" before any regex, \"~ regex\", or \"~* regex\" "
+          "without case.")},
+    {"proxy_pass", IN(LOCATION), KEY_STRING, TEXT(proxy_pass), .flags = KEY_NOT_EMPTY,
+     SAYS("\"http://NAME\" of an upstream or host; a path behind it replaces what the location matched.")},
+    {"respond", IN(LOCATION), KEY_GROUP, .inside = CONTEXT_RESPOND, SAYS("An answer of Fairlead's own.")},
+    {"redirect", IN(LOCATION), KEY_GROUP, .inside = CONTEXT_REDIRECT, SAYS("Sends the client elsewhere.")},
+    {"access_log", IN(LOCATION), KEY_BOOL, LOCATION(access_log), .fallback = "true",
+     SAYS("Whether requests are written to the access log.")},
+    {"status", IN(RESPOND), KEY_INT, LOCATION(respond.status), .fallback = "200", RANGE(200, 599),
+     SAYS("The status of the answer.")},
+    {"body", IN(RESPOND), KEY_TEMPLATE, LOCATION(respond.body),
+     SAYS("Its text; variables are filled in.")},
+    {"content_type", IN(RESPOND), KEY_STRING, LOCATION(respond.content_type), .fallback = "text/plain",
+     .flags = KEY_FIELD_VALUE | KEY_NOT_EMPTY, SAYS("Its media type.")},
+    {"status", IN(REDIRECT), KEY_INT, LOCATION(redirect.status), .fallback = "302", RANGE(300, 399),
+     SAYS("The status: 301, 302, 303, 307 or 308.")},
+    {"to", IN(REDIRECT), KEY_TEMPLATE, LOCATION(redirect.to),
+     .flags = KEY_REQUIRED | KEY_FIELD_VALUE | KEY_NOT_EMPTY, SAYS("The URL; variables are filled in.")},
+    {"status", IN(ERROR_PAGE), KEY_STATUSES, .flags = KEY_REQUIRED, RANGE(300, 599),
+     SAYS("The statuses that the page is for.")},
+    {"file", IN(ERROR_PAGE), KEY_PATH, TEXT(file), .flags = KEY_REQUIRED | KEY_NOT_EMPTY,
+     SAYS("The file that holds the page.")},
+    {"content_type", IN(ERROR_PAGE), KEY_STRING, TEXT(content_type), .fallback = "text/html",
+     .flags = KEY_FIELD_VALUE | KEY_NOT_EMPTY, SAYS("Its media type.")},
+    {"name", IN(HEADER), KEY_STRING, TEXT(name), .flags = KEY_REQUIRED | KEY_NOT_EMPTY,
+     SAYS("The header's name.")},
+    {"value", IN(HEADER), KEY_STRING, TEXT(value), .flags = KEY_REQUIRED,
+     SAYS("Its value; variables are filled in. \"\" removes it.")},
+};
+/* clang-format on */
+
+#define N_KEYS (sizeof keys / sizeof keys[0])
+
+static const char *const context_names[] = {
+#define X(id, name) [id] = name,
+    CONTEXTS(X)
+#undef X
+};
+
+const struct key *schema_keys(size_t *n)
+{
+    *n = N_KEYS;
+    return keys;
+}
+
+const char *schema_context_name(enum context context)
+{
+    return context_names[context];
+}
+
+const struct key *schema_find(enum context context, const char *name)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (schema_stands_in(&keys[i], context) && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From the group of a file to a pool. The options of a strategy are read like any other key, by rows made of
+ * its own table. Control thread; blocks on modules and name resolution.
+ */
+#include "config/upstreams.h"
+#include "config/address.h"
+#include "config/nearest.h"
+#include "config/reader.h"
+#include "config/value.h"
+#include "upstream/strategy.h"
+
+#include <assert.h>
+
+struct server_list {
+    size_t n, room;
+    struct server_spec *servers; /* in the scratch arena */
+};
+
+static void release_pool(void *pool)
+{
+    pool_destroy(pool);
+}
+
+static void release_strategy(void *strategy)
+{
+    strategy_unload(strategy);
+}
+
+const struct upstream *upstreams_find(const struct storage *storage, const char *name)
+{
+    for (size_t i = 0; i < storage->n_upstreams; i++)
+        if (storage->upstreams[i]->written && strcasecmp(storage->upstreams[i]->name, name) == 0)
+            return storage->upstreams[i];
+    return NULL;
+}
+
+const char *upstreams_nearest(const struct storage *storage, const char *name)
+{
+    struct nearest nearest = {.word = name};
+
+    for (size_t i = 0; i < storage->n_upstreams; i++)
+        if (storage->upstreams[i]->written)
+            nearest_offer(&nearest, storage->upstreams[i]->name);
+    return nearest.best;
+}
+
+/* NULL with the finding added when there are too many. */
+static struct upstream *add_upstream(struct loader *loader, struct place place, const char *name)
+{
+    struct storage *storage = loader->storage;
+
+    if (storage->n_upstreams == LOAD_UPSTREAMS_MAX) {
+        errors_add(loader->errors, place, "more than %u upstreams", LOAD_UPSTREAMS_MAX);
+        return NULL;
+    }
+    struct upstream *upstream = arena_alloc(loader->keep, 1, sizeof *upstream);
+    upstream->name = arena_copy(loader->keep, name, strlen(name));
+    upstream->place = place;
+    upstream->spec.name = upstream->name;
+    upstream->spec.balancers_dir = storage->balancers_dir;
+    storage->upstreams[storage->n_upstreams++] = upstream;
+    return upstream;
+}
+
+/* Copies, since the module may be unloaded before the snapshot is printed. */
+static void make_option_keys(struct loader *loader, struct upstream *upstream,
+                             const struct fairlead_option *table)
+{
+    static const enum key_type key_types[] = {
+        [FAIRLEAD_OPTION_INT] = KEY_INT,
+        [FAIRLEAD_OPTION_BOOL] = KEY_BOOL,
+        [FAIRLEAD_OPTION_TIME_MS] = KEY_TIME,
+    };
+    size_t n = 0;
+
+    while (table != NULL && table[n].name != NULL)
+        n++;
+    struct key *keys = arena_alloc(loader->keep, n, sizeof *keys);
+    upstream->options = arena_alloc(loader->keep, n, sizeof upstream->options[0]);
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = (struct key){
+            .name = arena_copy(loader->keep, table[i].name, strlen(table[i].name)),
+            .type = key_types[table[i].type],
+            .into = INTO_OPTIONS,
+            .offset = (uint16_t)(i * sizeof(int64_t)),
+            .width = sizeof(int64_t),
+            .min = table[i].min,
+            .max = table[i].max,
+        };
+        upstream->options[i] = table[i].fallback;
+    }
+    upstream->option_keys = keys;
+    upstream->n_options = n;
+    upstream->spec.options = upstream->options;
+}
+
+/* Looks into the strategy's module for its options; the pool loads it again for itself. */
+static bool read_option_table(struct loader *loader, const struct node *group, struct upstream *upstream)
+{
+    char error[512];
+    struct strategy *strategy = arena_alloc(loader->scratch, 1, sizeof *strategy);
+    void **slot = arena_slot(loader->scratch, release_strategy);
+    const struct node *balance = node_member(group, "balance");
+    const char *name = schema_find(CONTEXT_UPSTREAM, "balance")->fallback;
+    struct place place = balance == NULL ? group->place : balance->place;
+
+    if (balance != NULL && balance->kind == NODE_STRING)
+        name = balance->string;
+    if (strategy_load(upstream->spec.balancers_dir, name, strategy, error, sizeof error) != 0) {
+        errors_add(loader->errors, place, "%s", error);
+        return false;
+    }
+    *slot = strategy;
+    make_option_keys(loader, upstream, strategy->balancer->options);
+    return true;
+}
+
+static void add_server(struct loader *loader, struct server_list *list, const struct server_spec *spec)
+{
+    list->servers =
+        arena_grow(loader->scratch, list->servers, &list->room, list->n + 1, sizeof list->servers[0]);
+    list->servers[list->n++] = *spec;
+}
+
+/* A name with several addresses is several servers, which then go by their addresses. */
+static void add_addresses(struct loader *loader, struct place place, struct server_spec *spec,
+                          struct server_list *list)
+{
+    struct addresses addresses;
+    const char *nearest = upstreams_nearest(loader->storage, spec->name);
+    const char *what =
+        nearest == NULL || strcmp(nearest, spec->name) == 0
+            ? arena_printf(loader->scratch, "upstream \"%s\"", spec->name)
+            : arena_printf(loader->scratch, "upstream \"%s\"; did you mean the upstream \"%s\"?", spec->name,
+                           nearest);
+
+    if (!address_read(loader, place, spec->name, what, &addresses))
+        return;
+    for (size_t i = 0; i < addresses.n; i++) {
+        spec->address = addresses.list[i];
+        spec->name = addresses.n == 1 ? addresses.name : address_print(loader, &addresses.list[i]);
+        add_server(loader, list, spec);
+    }
+}
+
+static void read_servers(struct loader *loader, const struct node *group, struct server_list *list)
+{
+    struct node nodes = reader_member(group, "servers", NODE_LIST);
+
+    for (size_t i = 0; i < nodes.n; i++) {
+        const struct node *node = &nodes.children[i];
+        const struct node *address = node_member(node, "address");
+        struct server_spec spec = {0};
+        struct targets targets = {.at = {[INTO_SERVER] = &spec}};
+
+        reader_defaults(loader, CONTEXT_SERVER, &targets);
+        reader_group(loader, node, CONTEXT_SERVER, &targets, NULL);
+        if (spec.name != NULL)
+            add_addresses(loader, address->place, &spec, list);
+    }
+}
+
+/* Leaves upstream->pool NULL when the pool cannot be made. */
+static void make_pool(struct loader *loader, struct upstream *upstream, const struct server_list *list)
+{
+    char error[512];
+    void **slot = arena_slot(loader->keep, release_pool);
+    struct server_spec *servers = arena_alloc(loader->keep, list->n, sizeof *servers);
+
+    if (list->n > 0)
+        memcpy(servers, list->servers, list->n * sizeof *servers);
+    upstream->spec.servers = servers;
+    upstream->spec.n_servers = list->n;
+    if (pool_create(&upstream->spec, &upstream->pool, error, sizeof error) != 0) {
+        errors_add(loader->errors, upstream->place, "%s", error);
+        upstream->pool = NULL;
+    }
+    *slot = upstream->pool;
+}
+
+static void read_upstream(struct loader *loader, const struct node *node)
+{
+    const struct upstream *other = upstreams_find(loader->storage, node->name);
+    struct server_list list = {0};
+    struct targets targets = {0};
+
+    if (other != NULL) {
+        errors_add(loader->errors, node->place, "the upstream \"%s\" is defined twice: first in %s:%u",
+                   node->name, other->place.file->name, other->place.line);
+        return;
+    }
+    struct upstream *upstream = add_upstream(loader, node->place, node->name);
+    if (upstream == NULL)
+        return;
+    upstream->written = true;
+    size_t errors_before = config_errors_count(loader->errors);
+    bool known = read_option_table(loader, node, upstream);
+    struct extra_keys extra = {upstream->n_options, upstream->option_keys, !known};
+    targets.at[INTO_POOL] = &upstream->spec;
+    targets.at[INTO_OPTIONS] = upstream->options;
+    reader_defaults(loader, CONTEXT_UPSTREAM, &targets);
+    reader_group(loader, node, CONTEXT_UPSTREAM, &targets, &extra);
+    read_servers(loader, node, &list);
+    if (config_errors_count(loader->errors) == errors_before && !errors_is_full(loader->errors))
+        make_pool(loader, upstream, &list);
+}
+
+void upstreams_read(struct loader *loader, const struct node *document)
+{
+    struct node groups = reader_member(document, "upstreams", NODE_GROUP);
+
+    for (size_t i = 0; i < groups.n; i++)
+        if (groups.children[i].kind == NODE_GROUP)
+            read_upstream(loader, &groups.children[i]);
+}
+
+static struct upstream *find_made(const struct storage *storage, const char *name)
+{
+    for (size_t i = 0; i < storage->n_upstreams; i++)
+        if (!storage->upstreams[i]->written && strcasecmp(storage->upstreams[i]->name, name) == 0)
+            return storage->upstreams[i];
+    return NULL;
+}
+
+/* The name under which equal URLs meet: the port is added where it is missing. */
+static const char *complete_name(struct loader *loader, const char *authority)
+{
+    const char *last = strrchr(authority, ':');
+    bool has_port = last != NULL && strchr(last, ']') == NULL;
+
+    if (has_port || authority[0] == '\0')
+        return authority;
+    return arena_printf(loader->scratch, "%s:80", authority);
+}
+
+const struct upstream *upstreams_of_url(struct loader *loader, struct place place, const char *authority)
+{
+    const char *name = complete_name(loader, authority);
+    struct upstream *upstream = find_made(loader->storage, name);
+    struct server_spec spec = {0};
+    struct server_list list = {0};
+    struct targets targets = {0};
+
+    if (upstream != NULL)
+        return upstream;
+    upstream = add_upstream(loader, place, name);
+    if (upstream == NULL)
+        return NULL;
+    targets.at[INTO_POOL] = &upstream->spec;
+    targets.at[INTO_SERVER] = &spec;
+    reader_defaults(loader, CONTEXT_UPSTREAM, &targets);
+    reader_defaults(loader, CONTEXT_SERVER, &targets);
+    spec.name = authority;
+    add_addresses(loader, place, &spec, &list);
+    if (list.n > 0)
+        make_pool(loader, upstream, &list);
+    return upstream;
+}
+
+void upstreams_publish(struct loader *loader)
+{
+    struct storage *storage = loader->storage;
+    struct config *config = loader->config;
+
+    config->pools = arena_alloc(loader->keep, storage->n_upstreams, sizeof(struct pool *));
+    for (size_t i = 0; i < storage->n_upstreams; i++) {
+        struct pool *pool = storage->upstreams[i]->pool;
+
+        assert(pool != NULL);
+        config->pools[config->n_pools++] = pool;
+        for (size_t k = 0; k < pool_n_servers(pool); k++)
+            pool_server(pool, k)->id = (uint32_t)config->n_servers++;
+    }
+}
