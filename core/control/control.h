@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The control thread: it reads the configuration, opens the listening sockets, drops privileges, starts the workers, waits for signals, and stops
+ * all in order. It never touches a client connection.
+ */
+#ifndef FAIRLEAD_CONTROL_CONTROL_H
+#define FAIRLEAD_CONTROL_CONTROL_H
+
+struct control_options {
+    const char *config_path;
+    const char *balancers_dir; /* NULL: as configured or built in */
+};
+
+/* -t and -T: tests the configuration, tells as nginx does, and with `print` writes the effective one to stdout. Returns the exit status. */
+int control_test(const struct control_options *options, _Bool print);
+/* Serves until a signal ends it. Returns the exit status. */
+int control_serve(const struct control_options *options);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * An exchange: one request and its response, from the parsed head to the log line. It knows the location that answers, and either
+ * answers by itself or has one attempt after another (attempt.h) fetch the answer. It lives in one slab object, the request's head copied
+ * into it, so that nothing of the connection's buffers is held while a server thinks. Worker thread.
+ */
+#ifndef FAIRLEAD_PROXY_EXCHANGE_H
+#define FAIRLEAD_PROXY_EXCHANGE_H
+
+#include "proxy/body.h"
+#include "proxy/service.h"
+
+#define EXCHANGE_SIZE    4096u /* bytes of one slab object, the usual head included */
+#define EXCHANGE_INTERIM 16u   /* interim (1xx) responses passed on for one request */
+
+/* X(state, sentence). The allowed edges are in exchange.c and in doc/exchange.dot. */
+#define EXCHANGE_STATES(X)                                                                                   \
+    X(ROUTING, "the location is being chosen")                                                               \
+    X(CONNECTING, "an attempt is connecting")                                                                \
+    X(AWAITING, "the request is on its way, no final response head has come")                                \
+    X(RELAYING, "the response body is on its way")                                                           \
+    X(DONE, "the response is complete, or cut")
+
+enum exchange_state {
+#define X(state, sentence) EXCHANGE_##state,
+    EXCHANGE_STATES(X)
+#undef X
+    EXCHANGE_N_STATES
+};
+
+/* One try at one server. */
+struct attempt {
+    struct link *link;       /* NULL: none */
+    struct picker *picker;   /* of the location's pool */
+    int server;              /* picked and not yet given back, or PICKER_NONE */
+    const struct server *tried_last; /* borrowed; NULL: no attempt was made */
+    bool fresh;              /* on a new connection, not on a reused one */
+    bool retried_stale;      /* the one extra try after a stale idle connection was made */
+    bool link_closes;        /* the response ends the connection to the server */
+    unsigned count;          /* attempts begun for this exchange */
+    uint64_t started_ns;     /* of the pick */
+    uint64_t progress_ms;    /* when bytes last moved in either direction */
+    struct tried tried;
+};
+
+struct exchange {
+    struct client *client;   /* owner */
+    struct service *service;
+    const struct listen *listen;
+    const struct site *site;
+    const struct location *location; /* NULL: none matched, or refused before routing */
+    enum exchange_state state;
+
+    struct h1_request request;
+    const char *head;        /* its bytes: behind this struct, or `head_memory` */
+    struct field *fields;
+    char *head_memory;       /* owned; NULL unless the head was too long for the slab object */
+    struct span path;        /* normalised; inside the head's memory */
+    struct span host;        /* without port, as sent */
+
+    struct body upload, download;
+    struct attempt attempt;
+
+    int status;              /* of the response sent, 0 before; 499: the client went away first */
+    bool head_sent;          /* the final response head is queued for the client */
+    bool close_client;       /* the client's connection ends after this response */
+    bool own_answer;         /* made here, not by a server */
+    unsigned n_interim;
+    uint64_t started_ns, connected_ns, first_byte_ns; /* CLOCK_MONOTONIC; 0: did not happen */
+    uint64_t answer_bytes;   /* content of an own answer */
+    const char *why;         /* for the log: what went wrong, constant text; NULL: nothing */
+    uint64_t id[2];          /* request id, made when first wanted; {0,0} before */
+};
+
+/*
+ * Begins an exchange with a parsed request whose head is data[0..len); both are copied. Returns NULL when no memory is there.
+ */
+struct exchange *exchange_create(struct client *client, const struct h1_request *request, const char *data, size_t len);
+/* Routes and starts. The exchange may be over, and freed, when this returns. */
+void exchange_start(struct exchange *exchange);
+/* The client's stream has input, has ended, or has sent: moves what can be moved. The exchange may be over afterwards. */
+void exchange_client_moved(struct exchange *exchange);
+/* The client is gone or is to be: lets go of the server's side, logs, frees. The client must not use it again. */
+void exchange_abort(struct exchange *exchange, int status, const char *why);
+
+/* For attempt.c and answer.c. */
+void exchange_set_state(struct exchange *exchange, enum exchange_state state);
+const char *exchange_state_name(enum exchange_state state);
+bool exchange_edge_allowed(enum exchange_state from, enum exchange_state to);
+/* The response is complete and queued: logs, frees, tells the client. */
+void exchange_finish(struct exchange *exchange);
+/* The response cannot be completed any more: an error answer while its head has not been sent, a cut connection afterwards. */
+void exchange_fail(struct exchange *exchange, int status, const char *why);
+/* Moves the request's body. Returns false when the exchange is over. */
+bool exchange_upload(struct exchange *exchange);
+void exchange_limits(const struct exchange *exchange, struct h1_limits *limits);
+static inline struct span exchange_text(const struct exchange *exchange, struct h1_range range)
+{
+    return (struct span){exchange->head + range.at, range.len};
+}
+/* The value of the first field of that name, p NULL when there is none. */
+struct span exchange_field(const struct exchange *exchange, enum field_id id);
+struct span exchange_field_named(const struct exchange *exchange, struct span name);
+const uint64_t *exchange_id(struct exchange *exchange);
+
+#endif
