@@ -79,8 +79,8 @@ static bool has_no_body(const struct h1_response *response, uint8_t method_id)
     return forbids_framing(response, method_id) || response->status == 304 || method_id == METHOD_HEAD;
 }
 
-/* RFC 9112 6.1 and 6.3: chunked alone is understood; what does not end in chunked ends with the connection.
- */
+/* RFC 9112 6.1: chunked alone is understood. Another coding cannot be passed on, since the field that names it is of this hop only, and
+ * a client that got the bytes without the name would take them for the content: refused, rather than read until the close. */
 static int judge_codings(const struct h1_message *m, struct h1_response *response)
 {
     const struct h1_codings *codings = &m->codings;
@@ -88,9 +88,9 @@ static int judge_codings(const struct h1_message *m, struct h1_response *respons
         return H1_LENGTH_AND_CODING;
     if (codings->n_chunked > 1)
         return H1_BAD_CODING;
-    if (codings->chunked_last && codings->other)
+    if (codings->other || !codings->chunked_last)
         return H1_UNKNOWN_CODING;
-    response->body = codings->chunked_last ? BODY_CHUNKED : BODY_CLOSE;
+    response->body = BODY_CHUNKED;
     return 0;
 }
 
