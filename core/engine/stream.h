@@ -104,6 +104,11 @@ static inline bool stream_ended(const struct stream *stream)
 
 /* While paused no bulk receive is begun; blocks still come up to STREAM_HOLD, so that the peer's end is noticed. */
 void stream_pause(struct stream *stream, bool paused);
+/* True when it is we who do not receive: a silent peer is not to blame. */
+static inline bool stream_is_held(const struct stream *stream)
+{
+    return stream->input_bytes > 0 || stream->paused || stream->waiting;
+}
 /* A message has ended, and nothing large is expected: what waits from now on holds no bulk buffer. Also ends a pause. */
 void stream_settle(struct stream *stream);
 
