@@ -7,10 +7,12 @@ handle), the access log read back, and the command line (-t, -T). A tool that is
 import hashlib
 import json
 import os
+import pwd
 import re
 import shutil
 import socket
 import time
+from pathlib import Path
 
 from harness import Skip, document, expect_status, find_balancers, find_binary, free_port, scaled
 from wire import wait_for
@@ -362,3 +364,28 @@ def test_port_taken(t):
         proxy = t.start(config, wait=False)
         assert proxy.wait(5) == 1 and str(port) in proxy.stderr(), proxy.stderr()
         proxy.checked = True
+
+
+def test_privileges_are_dropped(t):
+    """`user`: a proxy started as root serves as that user, in its groups only, and can gain nothing by executing a file."""
+    if os.geteuid() != 0:
+        raise Skip("not root")
+    proxy = t.proxy(t.origin(), user="nobody")
+    expect_status(t.client(proxy).get("/"), 200)
+    status = dict(line.split(":\t", 1) for line in
+                  Path(f"/proc/{proxy.process.pid}/status").read_text().splitlines() if ":\t" in line)
+    nobody = pwd.getpwnam("nobody")
+    assert status["Uid"].split() == [str(nobody.pw_uid)] * 4, status["Uid"]
+    assert status["Gid"].split() == [str(nobody.pw_gid)] * 4, status["Gid"]
+    assert status["Groups"].split() == [str(nobody.pw_gid)], status["Groups"]
+    assert status["CapEff"].strip("0 ") == "" and status["NoNewPrivs"].strip() == "1", status
+
+
+def test_unknown_user(t):
+    """`user`: one that is not there ends the start with a sentence that names it."""
+    if os.geteuid() != 0:
+        raise Skip("not root")
+    config = t.config([{"path": "/", "respond": {"body": "x"}}], user="no-such-user")
+    proxy = t.start(config, wait=False)
+    assert proxy.wait(5) == 1 and "no-such-user" in proxy.stderr(), proxy.stderr()
+    proxy.checked = True
