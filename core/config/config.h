@@ -33,7 +33,6 @@ struct http_settings {
     uint32_t send_timeout_ms;        /* between two writes to a client that make progress */
     uint32_t proxy_connect_timeout_ms, proxy_send_timeout_ms, proxy_read_timeout_ms;
     uint32_t proxy_tries;            /* servers tried for one request at most; 0: all */
-    bool reject_underscores;
 };
 
 enum action_kind { ACTION_PROXY, ACTION_RESPOND, ACTION_REDIRECT };
@@ -132,6 +131,7 @@ struct config {
     uint32_t client_uri_size;      /* bytes of the request target */
     uint32_t client_field_size;    /* bytes of one field line */
     uint32_t client_header_count;
+    bool reject_underscores;       /* a name with '_' makes the request invalid; else such a field is dropped */
     uint32_t upstream_header_size; /* bytes of a response head */
     uint32_t upstream_header_count;
     uint32_t worker_connections;   /* clients of one worker */

@@ -118,6 +118,8 @@ static const struct key keys[] = {
      SAYS("The longest header line of a request; longer ones are answered 431.")},
     {"client_header_count", IN(MAIN), KEY_INT, CONFIG(client_header_count), .fallback = "100", RANGE(1, 1000),
      SAYS("Header lines of one request; more are answered 431.")},
+    {"reject_underscores", IN(MAIN), KEY_BOOL, CONFIG(reject_underscores), .fallback = "true",
+     SAYS("Whether a header name with '_' makes a request invalid; else such a header is dropped.")},
     {"upstream_header_size", IN(MAIN), KEY_SIZE, CONFIG(upstream_header_size), .fallback = "32k",
      RANGE(1 * KIB, 60 * KIB), SAYS("The largest response head of a server; larger ones are answered 502.")},
     {"upstream_header_count", IN(MAIN), KEY_INT, CONFIG(upstream_header_count), .fallback = "200",
@@ -146,8 +148,6 @@ static const struct key keys[] = {
      RANGE(1, DAY_MS), SAYS("How long a server may pause before and within a response.")},
     {"proxy_tries", IN_SETTINGS, KEY_INT, SETTING(proxy_tries), .fallback = "0", RANGE(0, POOL_SERVERS_MAX),
      SAYS("Servers tried for one request at most. 0: all.")},
-    {"reject_underscores", IN_SETTINGS, KEY_BOOL, SETTING(reject_underscores), .fallback = "true",
-     SAYS("Whether a header name with '_' makes a request invalid; else such a header is dropped.")},
 
     /* The event engine: rare events are made common with these. */
     {"engine", IN(MAIN), KEY_GROUP, .inside = CONTEXT_ENGINE, SAYS("Sizes of the event engine's parts.")},

@@ -119,9 +119,13 @@ static int open_signals(void)
 static void raise_file_limit(const struct config *config)
 {
     rlim_t wanted = (rlim_t)config->workers * config->worker_connections * 2 + 256;
-    struct rlimit limit;
+    struct rlimit limit, hard;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    hard = limit;
+    hard.rlim_cur = hard.rlim_max = wanted;
+    if (limit.rlim_max < wanted && setrlimit(RLIMIT_NOFILE, &hard) == 0) /* root may */
         return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
@@ -197,6 +201,7 @@ static int start(struct control *control)
 {
     char text[TEXT_MAX];
 
+    raise_file_limit(control->config);
     if (listeners_open(&control->listeners, control->config, control->config->workers, text, sizeof(text)) != 0 ||
         privileges_drop(control->config->user, text, sizeof(text)) != 0 ||
         probe_kernel(&control->probe, text, sizeof(text)) != 0)
@@ -205,7 +210,6 @@ static int start(struct control *control)
         return fail("cannot start the log thread");
     log_write(LOG_NOTICE, "starting version=%s pid=%d workers=%u %s", FAIRLEAD_VERSION, (int)getpid(),
               control->config->workers, control->probe.line);
-    raise_file_limit(control->config);
     return start_workers(control);
 }
 
@@ -339,7 +343,9 @@ int control_serve(const struct control_options *options)
         return 1;
     }
     control.signals = open_signals();
-    if (open_logs(control.config) == 0 && write_pid(control.config->pid_file) == 0) {
+    if (control.signals < 0)
+        fail("cannot read signals: signalfd() failed");
+    else if (open_logs(control.config) == 0 && write_pid(control.config->pid_file) == 0) {
         if (start(&control) == 0) {
             wait_for_stop(&control);
             stop_gracefully(&control);

@@ -91,9 +91,13 @@ static int open_one(const struct listen *listen, const struct engine_settings *e
 /* A port that somebody else holds would be shared silently because of SO_REUSEPORT (same user): asked for once without it. */
 static int check_free(const struct listen *listen, char *error, size_t size)
 {
-    int fd = socket(listen->address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int code = 0;
+    int fd, code = 0;
 
+    if (listen->address.sa.sa_family == AF_UNIX) {
+        remove_stale(listen);
+        return 0;
+    }
+    fd = socket(listen->address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail("socket() for", listen, errno, error, size);
     (void)set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -111,10 +115,6 @@ static int open_all(struct listeners *listeners, size_t index, char *error, size
     bool shared = listen->address.sa.sa_family == AF_UNIX;
     int result = 0;
 
-    if (shared)
-        remove_stale(listen);
-    else
-        result = check_free(listen, error, size);
     for (unsigned worker = 0; result == 0 && worker < listeners->n_workers; worker++) {
         int *fd = &listeners->fds[worker * listeners->config->n_listens + index];
 
@@ -145,6 +145,9 @@ int listeners_open(struct listeners *listeners, const struct config *config, uns
     }
     for (size_t i = 0; i < n; i++)
         listeners->fds[i] = -1;
+    /* All are asked for before any is opened: "*:80" and "127.0.0.1:80" of one configuration go together. */
+    for (size_t i = 0; result == 0 && i < config->n_listens; i++)
+        result = check_free(&config->listens[i], error, size);
     for (size_t i = 0; result == 0 && i < config->n_listens; i++)
         result = open_all(listeners, i, error, size);
     return result;

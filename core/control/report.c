@@ -19,7 +19,7 @@ static void add(char *line, size_t *len, const char *name, uint64_t value)
 static void report_service(struct service *const *services, unsigned n)
 {
     struct counters sum = {0};
-    uint64_t opened = 0, reused = 0;
+    uint64_t opened = 0, reused = 0, idle_closed = 0, accept_failures = 0;
     char line[LINE_MAX_BYTES] = "";
     size_t len = 0;
 
@@ -29,12 +29,17 @@ static void report_service(struct service *const *services, unsigned n)
 #undef X
         opened += services[i]->links.opened;
         reused += services[i]->links.reused;
+        idle_closed += services[i]->links.idle_closed;
+        for (size_t j = 0; j < services[i]->config->n_listens; j++)
+            accept_failures += services[i]->listening[j].acceptor.failed;
     }
 #define X(name, sentence) add(line, &len, #name, sum.name);
     SERVICE_COUNTERS(X)
 #undef X
     add(line, &len, "upstream_connections", opened);
     add(line, &len, "upstream_reused", reused);
+    add(line, &len, "upstream_idle_closed", idle_closed);
+    add(line, &len, "accept_failures", accept_failures);
     log_write(LOG_NOTICE, "counters%s", line);
 }
 
@@ -76,6 +81,7 @@ static void report_rings(struct worker *const *workers, unsigned n)
     log_counters(&log);
     add(line, &len, "log_lines", log.lines);
     add(line, &len, "log_dropped", log.dropped);
+    add(line, &len, "log_write_errors", log.write_errors);
     log_write(LOG_NOTICE, "ring%s", line);
 }
 

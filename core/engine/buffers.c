@@ -93,6 +93,7 @@ static bool grow_blocks(struct buffers *buffers)
                                  .owner = buffers};
         push_spare(&buffers->spare_blocks, block);
     }
+    buffers->n_spare_blocks += n;
     buffers->counters.blocks += n;
     return true;
 }
@@ -112,6 +113,7 @@ struct buffer *buffers_block(struct buffers *buffers)
         buffers->counters.blocks_refused++;
         return NULL;
     }
+    buffers->n_spare_blocks--;
     return first_reference(pop_spare(&buffers->spare_blocks));
 }
 
@@ -179,6 +181,7 @@ void buffer_put(struct buffer *buffer)
         return;
     switch (buffer->kind) {
     case BUFFER_BLOCK:
+        owner->n_spare_blocks++;
         push_spare(&owner->spare_blocks, buffer);
         break;
     case BUFFER_BULK:
@@ -203,26 +206,32 @@ struct buffer *buffers_taken(struct buffers *buffers, uint16_t id, uint32_t len)
     return block;
 }
 
+/* Blocks that are not in use and are not the writers' reserve. */
+static uint32_t blocks_for_ring(const struct buffers *buffers)
+{
+    uint32_t reserve = buffers->config.blocks_max / 8;
+    uint32_t unused = buffers->n_spare_blocks + (buffers->config.blocks_max - (uint32_t)buffers->counters.blocks);
+
+    return unused > reserve ? unused - reserve : 0;
+}
+
 bool buffers_provide(struct buffers *buffers)
 {
     uint32_t entries = buffers->config.ring_entries;
-    uint32_t ring_limit = buffers->config.blocks_max - buffers->config.blocks_max / 8;
-    int added = 0;
+    uint32_t wanted = entries - buffers->in_ring, n = blocks_for_ring(buffers);
+    uint32_t added = 0;
 
-    while (buffers->in_ring + (uint32_t)added < entries) {
-        struct buffer *block = buffers->spare_blocks;
+    if (wanted > n)
+        wanted = n;
+    while (added < wanted && (buffers->spare_blocks || grow_blocks(buffers))) {
+        struct buffer *block = pop_spare(&buffers->spare_blocks);
 
-        if (!block) {
-            if (buffers->counters.blocks >= ring_limit || !grow_blocks(buffers))
-                break;
-            continue;
-        }
-        buffers->spare_blocks = block->next;
-        io_uring_buf_ring_add(buffers->ring, block->data, block->size, block->id,
-                              io_uring_buf_ring_mask(entries), added++);
+        buffers->n_spare_blocks--;
+        io_uring_buf_ring_add(buffers->ring, block->data, block->size, block->id, io_uring_buf_ring_mask(entries),
+                              (int)added++);
     }
     if (added > 0)
-        io_uring_buf_ring_advance(buffers->ring, added);
-    buffers->in_ring += (uint32_t)added;
+        io_uring_buf_ring_advance(buffers->ring, (int)added);
+    buffers->in_ring += added;
     return buffers->in_ring > 0;
 }

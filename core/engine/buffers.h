@@ -52,6 +52,7 @@ struct buffers {
     struct buffer *blocks;          /* blocks_max entries, the first counters.blocks of which have memory */
     struct buffer *bulk;            /* bulk_max entries */
     struct buffer *spare_blocks, *spare_bulk, *heap;
+    uint32_t n_spare_blocks;
     uint32_t bulk_in_use;           /* bulk buffers handed out */
     uint32_t bulk_allowed;          /* how many may be handed out now: see buffers_allow_bulk */
     bool bulk_came_back;            /* since the last buffers_allow_bulk */

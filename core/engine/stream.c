@@ -157,7 +157,7 @@ void stream_close(struct stream *stream, bool reset)
         stream->cancel_wanted = true;
         stream_mark(stream);
     }
-    stream->next = NULL;
+    /* One that waits for a buffer stays linked in its queue, whose other members hang at it, until its turn comes (serve). */
     if (!stream->waiting) {
         stream->next = stream->worker->closing;
         stream->worker->closing = stream;
@@ -202,7 +202,7 @@ static void serve(struct worker *worker, struct stream_queue *queue, uint32_t n,
             stream->next = worker->closing;
             worker->closing = stream;
         } else {
-            stream->bulk_granted = grant == GRANT_BULK;
+            stream->bulk_granted = grant == GRANT_BULK && stream->bulky;
             stream->heap_granted = grant == GRANT_HEAP;
             stream_mark(stream);
         }

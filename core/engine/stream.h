@@ -102,12 +102,15 @@ static inline bool stream_ended(const struct stream *stream)
     return stream->end_of_input && stream->input_bytes == 0;
 }
 
-/* While paused no bulk receive is begun; blocks still come up to STREAM_HOLD, so that the peer's end is noticed. */
+/*
+ * While paused no bulk receive is begun. Blocks still come up to STREAM_HOLD from a peer that sends little, so that its end is noticed;
+ * the end of one that fills whole buffers shows when the pause ends.
+ */
 void stream_pause(struct stream *stream, bool paused);
 /* True when it is we who do not receive: a silent peer is not to blame. */
 static inline bool stream_is_held(const struct stream *stream)
 {
-    return stream->input_bytes > 0 || stream->paused || stream->waiting;
+    return stream->paused || stream->waiting;
 }
 /* A message has ended, and nothing large is expected: what waits from now on holds no bulk buffer. Also ends a pause. */
 void stream_settle(struct stream *stream);
@@ -116,9 +119,10 @@ void stream_settle(struct stream *stream);
 
 /* Bytes that may be queued now in one run; 0 when the queue is full or broken. Small writes always fit while it is not 0. */
 size_t stream_room(const struct stream *stream);
-/* Copies. Returns false when the queue is full or memory is short; then nothing was queued. At most one block. */
+/* Copies. Returns false when the queue is full or memory is short; then nothing was queued. */
 bool stream_write(struct stream *stream, const void *data, size_t len) __attribute__((warn_unused_result));
-/* Room for a head of up to `size` bytes at most one block, to be written in place; NULL when memory is short or the queue is full. */
+/* Room for a head of up to `size` bytes, to be written in place: in a block, or on the heap where it is larger than one. NULL when memory is
+ * short or the queue is full. */
 char *stream_reserve(struct stream *stream, size_t size) __attribute__((warn_unused_result));
 void stream_commit(struct stream *stream, size_t len);
 /* Refers to bytes that live as long as the stream (constant text, or a snapshot the owner holds). */
@@ -130,7 +134,7 @@ static inline bool stream_idle_output(const struct stream *stream)
 {
     return stream->n_pieces == 0 && !stream->sending;
 }
-/* Bytes that the peer's kernel has acknowledged: costs a system call, for slow paths. */
+/* Bytes that the peer's kernel has acknowledged, never more: costs a system call, for slow paths. */
 uint64_t stream_acknowledged(const struct stream *stream);
 /* Ends our direction once the queue is empty: the owner calls it in that state. */
 void stream_shutdown(struct stream *stream);

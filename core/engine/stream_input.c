@@ -64,6 +64,15 @@ static struct buffer *take_buffer(struct stream *stream, const struct completion
     return buffer;
 }
 
+/* The operation under way is not, or no longer, the right one. */
+static bool must_stop(const struct stream *stream)
+{
+    if (stream->receiving == RECEIVING_BULK)
+        return stream->settling;
+    return stream->receiving == RECEIVING_BLOCKS && !stream->single &&
+           (stream->input_bytes >= STREAM_HOLD || stream->bulky);
+}
+
 void stream_input_complete(struct stream *stream, const struct completion *completion)
 {
     struct buffer *buffer = take_buffer(stream, completion);
@@ -90,7 +99,7 @@ void stream_input_complete(struct stream *stream, const struct completion *compl
         stream->end_of_input = true;
         stream->input_error = completion->result;
     }
-    if (!stream->end_of_input && (!completion->more || stream->bulky))
+    if (!stream->end_of_input && (!completion->more || must_stop(stream)))
         stream_mark(stream);
     if (has_news)
         stream->type->on_input(stream);
@@ -156,15 +165,6 @@ static bool start_receiving(struct stream *stream)
         return false;
     stream->receiving = RECEIVING_BLOCKS;
     return true;
-}
-
-/* The operation under way is not, or no longer, the right one. */
-static bool must_stop(const struct stream *stream)
-{
-    if (stream->receiving == RECEIVING_BULK)
-        return stream->settling;
-    return stream->receiving == RECEIVING_BLOCKS && !stream->single &&
-           (stream->input_bytes >= STREAM_HOLD || stream->bulky);
 }
 
 bool stream_input_flush(struct stream *stream)

@@ -210,7 +210,8 @@ uint64_t stream_acknowledged(const struct stream *stream)
 
     if (ioctl(stream->fd, SIOCOUTQ, &queued) != 0 || queued < 0)
         queued = 0;
-    return stream->sent - (uint64_t)queued;
+    /* A unix socket counts its kernel's bookkeeping too, and so may count more than was ever sent. */
+    return (uint64_t)queued < stream->sent ? stream->sent - (uint64_t)queued : 0;
 }
 
 void stream_shutdown(struct stream *stream)

@@ -20,6 +20,7 @@ static void send_answer(struct exchange *exchange, struct own_head *head, struct
 
     exchange->own_answer = true;
     head->content_length = body.len;
+    exchange_discard_upload(exchange); /* before the head, which says whether the connection goes on */
     queued = message_write_own(exchange, head);
     if (queued && with_body && body.len > 0)
         queued = outlives ? stream_write_static(&client->stream, body.p, body.len)
@@ -87,10 +88,12 @@ void answer_options(struct exchange *exchange)
 static void redirect(struct exchange *exchange)
 {
     struct own_head head = {.status = exchange->location->redirect.status};
-    struct variables variables = {.exchange = exchange};
+    struct variables variables;
     char to[ANSWER_TEXT_MAX];
-    ssize_t len = template_expand(exchange->location->redirect.to, variables_resolve, &variables, to, sizeof(to));
+    ssize_t len;
 
+    variables_init(&variables, exchange);
+    len = template_expand(exchange->location->redirect.to, variables_resolve, &variables, to, sizeof(to));
     if (len < 0 || !http_is_field_value((struct span){to, (size_t)len})) {
         exchange_fail(exchange, 500, "the redirect's target is too long, or has control characters");
         return;
@@ -103,7 +106,7 @@ static void respond(struct exchange *exchange)
 {
     const struct respond *respond = &exchange->location->respond;
     struct own_head head = {.status = respond->status, .content_type = respond->content_type};
-    struct variables variables = {.exchange = exchange};
+    struct variables variables;
     const struct template *body = respond->body;
     char text[ANSWER_TEXT_MAX];
     ssize_t len;
@@ -117,6 +120,7 @@ static void respond(struct exchange *exchange)
         send_answer(exchange, &head, body->parts[0].literal, true);
         return;
     }
+    variables_init(&variables, exchange);
     len = template_expand(body, variables_resolve, &variables, text, sizeof(text));
     if (len < 0)
         exchange_fail(exchange, 500, "the response's body is too long");

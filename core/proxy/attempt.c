@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#define LOGGED_TARGET_MAX 200u /* bytes of a request target in the error log */
+
 static const struct stream_type link_stream;
 
 static uint64_t now_ms(const struct exchange *exchange)
@@ -57,20 +59,28 @@ void attempt_drop(struct exchange *exchange, enum fairlead_outcome outcome)
     give_back(exchange, outcome);
 }
 
+/* We ran out of something: that says nothing about the server. */
+static bool is_own_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM || error == -EADDRNOTAVAIL;
+}
+
 /* The server did not do what it should. The line names who and what: it is what the operator looks for at night. */
 static void failed(struct exchange *exchange, const char *what, int error)
 {
     static _Thread_local struct log_limit limit;
     const struct server *server = exchange->attempt.tried_last;
     struct span target = exchange_text(exchange, exchange->request.target);
+    char shown[LOGGED_TARGET_MAX]; /* a quote in it would end the value before its end */
+    size_t shown_len = log_escape(shown, sizeof(shown), target.p, target.len);
 
     exchange->service->counters.upstream_failures++;
     log_write_limited(&limit, 20, LOG_ERR, "%s pool=%s server=%s error=\"%s\" state=%s attempt=%u request=\"%.*s %.*s\"",
                       what, pool_name(pool_of(exchange)), server->name, error ? strerror(-error) : "none",
                       exchange_state_name(exchange->state), exchange->attempt.count,
                       (int)exchange->request.method.len, exchange_text(exchange, exchange->request.method).p,
-                      target.len > 200 ? 200 : (int)target.len, target.p);
-    attempt_drop(exchange, FAIRLEAD_FAILED);
+                      (int)shown_len, shown);
+    attempt_drop(exchange, is_own_shortage(error) ? FAIRLEAD_CANCELLED : FAIRLEAD_FAILED);
 }
 
 static void fail_response(struct exchange *exchange, int status, const char *what, int error)
@@ -89,20 +99,32 @@ static bool may_try_another(const struct exchange *exchange)
            exchange->attempt.count < pool_n_servers(pool_of(exchange));
 }
 
+/* Looks again at `deadline_ms`, and often enough for whichever of the two timeouts applies by then. */
+static void watch_link(struct exchange *exchange, uint64_t deadline_ms)
+{
+    const struct http_settings *settings = settings_of(exchange);
+    uint32_t interval = settings->proxy_read_timeout_ms;
+
+    if (settings->proxy_send_timeout_ms < interval)
+        interval = settings->proxy_send_timeout_ms;
+    if (now_ms(exchange) + interval < deadline_ms)
+        deadline_ms = now_ms(exchange) + interval;
+    stream_deadline(&exchange->attempt.link->stream, deadline_ms);
+}
+
 static void send_request(struct exchange *exchange)
 {
     struct attempt *attempt = &exchange->attempt;
 
     exchange_set_state(exchange, EXCHANGE_AWAITING);
     exchange->connected_ns = exchange->service->worker->now_ns;
+    attempt->sent_before = attempt->link->stream.sent;
     if (!message_write_request(exchange, &attempt->link->stream)) {
         exchange_fail(exchange, 500, "the request head cannot be written");
         return;
     }
     attempt->progress_ms = now_ms(exchange);
-    stream_deadline(&attempt->link->stream, now_ms(exchange) + (exchange->upload.done
-                                                                     ? settings_of(exchange)->proxy_read_timeout_ms
-                                                                     : settings_of(exchange)->proxy_send_timeout_ms));
+    watch_link(exchange, UINT64_MAX);
     (void)exchange_upload(exchange);
 }
 
@@ -179,12 +201,20 @@ static void on_connected(struct stream *stream, int error)
     try_next(exchange, 502, "no server can be connected to");
 }
 
+/* A body without content is gone too once its last chunk has been sent. */
+static bool has_sent_body(const struct exchange *exchange)
+{
+    const struct body *upload = &exchange->upload;
+
+    return upload->moved > 0 || (upload->from == BODY_CHUNKED && upload->done);
+}
+
 /* An idle link that the server had closed already: the request was never read, so it may be sent again where it is idempotent. */
 static bool retry_stale(struct exchange *exchange)
 {
     struct attempt *attempt = &exchange->attempt;
 
-    if (attempt->fresh || attempt->retried_stale || exchange->n_interim > 0 || exchange->upload.moved > 0 ||
+    if (attempt->fresh || attempt->retried_stale || exchange->n_interim > 0 || has_sent_body(exchange) ||
         !http_method_is_idempotent(exchange->request.method_id))
         return false;
     attempt->retried_stale = true;
@@ -262,10 +292,13 @@ static void begin_response(struct exchange *exchange, const struct received *rec
     exchange_set_state(exchange, EXCHANGE_RELAYING);
     give_back(exchange, FAIRLEAD_OK);
     body_init(&exchange->download, response->body, framing, response->content_length);
-    exchange->download.relay_trailers = exchange->request.te_trailers;
+    exchange->download.relay_trailers =
+        exchange->request.te_trailers && !exchange_names_fields(received->data, received->fields, response->n_fields);
     stream_consume(&attempt->link->stream, received->len);
-    if (!exchange->upload.done && response->status >= 300)
+    if (!exchange->upload.done && response->status >= 300) {
         exchange->upload.to = BODY_NONE; /* it goes on being read, up to the end of the response, and no further */
+        stream_pause(&exchange->client->stream, false);
+    }
     attempt_download(exchange);
 }
 
@@ -341,6 +374,12 @@ static void on_input(struct stream *stream)
             fail_response(exchange, 502, "server closed the connection before its response", stream->input_error);
         return;
     }
+    /* Nothing of the request has left yet: these bytes answer something else, or nothing (requirement 51). */
+    if (stream->sent == exchange->attempt.sent_before) {
+        if (!retry_stale(exchange))
+            fail_response(exchange, 502, "server spoke before it was asked", 0);
+        return;
+    }
     while (read_response(exchange))
         ;
 }
@@ -372,10 +411,10 @@ static void on_timer(struct stream *stream)
         return;
     }
     /* Not the server's fault: the client does not take, or does not give, and has a watch of its own. */
-    if (stream->input_bytes > 0 || (!sending && !exchange->upload.done))
+    if (stream_is_held(stream) || (!sending && exchange_awaits_body(exchange)))
         exchange->attempt.progress_ms = now_ms(exchange);
     if (exchange->attempt.progress_ms + timeout > now_ms(exchange)) {
-        stream_deadline(stream, exchange->attempt.progress_ms + timeout);
+        watch_link(exchange, exchange->attempt.progress_ms + timeout);
         return;
     }
     *(sending ? &counters->timeout_upstream_send : &counters->timeout_upstream_read) += 1;

@@ -61,6 +61,7 @@ static enum body_result relay_length(struct body *body, struct stream *from, str
 {
     enum body_result result = BODY_DONE;
 
+    assert(body->to != BODY_CHUNKED); /* a known length is passed on as one */
     while (body->left > 0) {
         size_t n = available(body, from, to, &result);
 

@@ -115,7 +115,7 @@ static void head_limits(const struct service *service, struct h1_limits *limits)
         .target_max = config->client_uri_size,
         .field_max = config->client_field_size,
         .fields_max = (uint16_t)config->client_header_count,
-        .reject_underscores = config->settings.reject_underscores,
+        .reject_underscores = config->reject_underscores,
     };
 }
 
@@ -189,7 +189,7 @@ static uint32_t patience(const struct client *client)
 
     if (client->stream.n_pieces > 0)
         return settings->send_timeout_ms;
-    if (exchange && !exchange->upload.done && client->stream.input_bytes == 0)
+    if (exchange && exchange_awaits_body(exchange))
         return settings->client_body_timeout_ms;
     return 0;
 }
@@ -227,7 +227,7 @@ static void begin_exchange(struct client *client, const struct h1_request *reque
         exchange->close_client = true;
         client->service->counters.limit_requests++;
     }
-    if (client->service->stopping)
+    if (client->service->stopping || config->keepalive_timeout_ms == 0)
         exchange->close_client = true;
     exchange_start(exchange);
     if (client->state == CLIENT_BUSY)
@@ -481,7 +481,7 @@ static void read_peer(struct client *client, int fd)
 void client_accept(struct listening *listening, int fd)
 {
     struct service *service = listening->service;
-    struct client *client = slab_get(&service->clients);
+    struct client *client = service->stopping ? NULL : slab_get(&service->clients);
 
     if (!client) {
         service->counters.connections_refused++;

@@ -145,12 +145,12 @@ static void leave(struct exchange *exchange)
     destroy(exchange);
 }
 
-/* What is left of the request's body, if it is here already, goes with it; else the connection must end (RFC 9112 9.3). */
-static void discard_upload(struct exchange *exchange)
+/* RFC 9112 9.3. Where the connection ends anyway, lingering sees to it. */
+void exchange_discard_upload(struct exchange *exchange)
 {
     struct h1_limits limits;
 
-    if (exchange->upload.done)
+    if (exchange->upload.done || exchange->close_client)
         return;
     exchange->upload.to = BODY_NONE;
     exchange_limits(exchange, &limits);
@@ -167,7 +167,7 @@ void exchange_finish(struct exchange *exchange)
 
     attempt_drop(exchange, FAIRLEAD_OK);
     exchange->service->counters.responses++;
-    discard_upload(exchange);
+    exchange_discard_upload(exchange);
     close = exchange->close_client;
     leave(exchange);
     client_exchange_over(client, close);
@@ -206,16 +206,26 @@ bool exchange_upload(struct exchange *exchange)
     struct stream *client = &exchange->client->stream;
     struct stream *link = exchange->attempt.link ? &exchange->attempt.link->stream : NULL;
     struct h1_limits limits;
+    enum body_result result;
 
     if (upload->done || !link || exchange->state == EXCHANGE_CONNECTING || exchange->state == EXCHANGE_ROUTING)
         return true;
     exchange_limits(exchange, &limits);
-    switch (body_relay(upload, client, link, &limits, exchange->service->fields)) {
+    if (link->n_pieces == 0) /* a server that has had nothing to take did not pause */
+        exchange->attempt.progress_ms = exchange->service->worker->now_ms;
+    result = body_relay(upload, client, link, &limits, exchange->service->fields);
+    /* The answer is on its way and ends the connection: what is wrong with bytes that are thrown away changes nothing. */
+    if (upload->to == BODY_NONE)
+        return true;
+    switch (result) {
     case BODY_DONE:
         stream_pause(client, false);
+        exchange->client->window_ms = 0;
         break;
     case BODY_WANTS_ROOM:
     case BODY_WANTS_INPUT:
+        if (client->paused) /* it is not measured by what it could not send */
+            exchange->client->window_ms = 0;
         stream_pause(client, stream_room(link) == 0);
         break;
     case BODY_CUT:
@@ -232,12 +242,51 @@ bool exchange_upload(struct exchange *exchange)
         exchange->service->counters.limit_body++;
         exchange_fail(exchange, 413, "client_max_body_size");
         return false;
-    default:
+    default: /* a part of a run may have been moved: where the next request begins is not known any more */
+        exchange->close_client = true;
         exchange->service->counters.out_of_memory++;
         exchange_fail(exchange, 503, "out of memory");
         return false;
     }
     return true;
+}
+
+bool exchange_awaits_body(const struct exchange *exchange)
+{
+    const struct stream *client = &exchange->client->stream;
+
+    if (exchange->upload.done || exchange->state == EXCHANGE_RELAYING || stream_is_held(client))
+        return false;
+    /* What came while we connect waits here, and the client may have sent all that it may. */
+    if (exchange->state == EXCHANGE_CONNECTING && client->input_bytes > 0)
+        return false;
+    return !exchange->request.expect_100 || exchange->n_interim > 0 || exchange->upload.moved > 0;
+}
+
+/* The options that are no names of fields, or of fields that never pass. */
+static bool is_own_option(struct span option)
+{
+    return option.len == 0 || span_equals_nocase(option, SPAN_LITERAL("close")) ||
+           span_equals_nocase(option, SPAN_LITERAL("keep-alive")) || span_equals_nocase(option, SPAN_LITERAL("te")) ||
+           span_equals_nocase(option, SPAN_LITERAL("upgrade"));
+}
+
+bool exchange_names_fields(const char *head, const struct field *fields, uint16_t n_fields)
+{
+    for (uint16_t i = 0; i < n_fields; i++) {
+        const char *at = head + fields[i].value, *end = at + fields[i].value_len;
+
+        while (fields[i].id == FIELD_CONNECTION && at < end) {
+            const char *start = at;
+
+            while (at < end && *at != ',' && *at != ' ' && *at != '\t')
+                at++;
+            if (!is_own_option((struct span){start, (size_t)(at - start)}))
+                return true;
+            at += at < end;
+        }
+    }
+    return false;
 }
 
 void exchange_client_moved(struct exchange *exchange)
@@ -316,7 +365,8 @@ static void start_proxy(struct exchange *exchange)
     }
     upload->limit = settings->client_max_body_size;
     upload->to = exchange->request.body;
-    upload->relay_trailers = true;
+    upload->relay_trailers = exchange->request.body == BODY_CHUNKED &&
+                             !exchange_names_fields(exchange->head, exchange->fields, exchange->request.n_fields);
     attempt_start(exchange);
 }
 

@@ -39,6 +39,7 @@ struct attempt {
     bool link_closes;        /* the response ends the connection to the server */
     unsigned count;          /* attempts begun for this exchange */
     uint64_t started_ns;     /* of the pick */
+    uint64_t sent_before;    /* bytes that the link had sent before this request */
     uint64_t progress_ms;    /* when bytes last moved in either direction */
     struct tried tried;
 };
@@ -91,6 +92,12 @@ bool exchange_edge_allowed(enum exchange_state from, enum exchange_state to);
 void exchange_finish(struct exchange *exchange);
 /* The response cannot be completed any more: an error answer while its head has not been sent, a cut connection afterwards. */
 void exchange_fail(struct exchange *exchange, int status, const char *why);
+/* What is left of the request's body is not wanted: what is here already is thrown away, else the client's connection ends. */
+void exchange_discard_upload(struct exchange *exchange);
+/* Whether the request's body goes on when the client sends: it owes bytes, we take them, and no 100 (Continue) is due to it. */
+bool exchange_awaits_body(const struct exchange *exchange);
+/* Whether Connection names fields of its own choice, which then must not pass as trailers either (RFC 9110 7.6.1). */
+bool exchange_names_fields(const char *head, const struct field *fields, uint16_t n_fields);
 /* Moves the request's body. Returns false when the exchange is over. */
 bool exchange_upload(struct exchange *exchange);
 void exchange_limits(const struct exchange *exchange, struct h1_limits *limits);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Writing heads; see message.h. Each is written in place into the receiving stream's block: the size asked for is an upper bound, and
- * what exceeds it all the same (long rules) makes the message fail, never be cut.
+ * Writing heads; see message.h. Each is written in place into the receiving stream's block: the size asked for is an upper bound but for
+ * the rules' part, which is tried in two sizes; what exceeds that too makes the message fail, never be cut.
  */
 #include "proxy/message.h"
 
@@ -10,7 +10,10 @@
 #include "proxy/text.h"
 
 #define OWN_LINES_MAX 768u  /* bytes of the lines that we add by ourselves, addresses and Via included */
-#define RULE_MAX      4096u /* bytes of the lines that configured rules add, all together */
+#define RULES_USUAL   2048u /* bytes of the lines that configured rules add, usually */
+#define RULES_MAX     65536u /* and at most: asked for when the usual was too little */
+
+static const struct header_rules no_rules;
 
 static bool is_overridden(const struct header_rules *rules, struct span name)
 {
@@ -33,12 +36,13 @@ static void put_rules(struct text *text, struct exchange *exchange, const struct
 {
     for (size_t i = 0; i < rules->n; i++) {
         const struct header_rule *rule = &rules->rules[i];
-        struct variables variables = {.exchange = exchange};
+        struct variables variables;
         ssize_t len;
         char *start = text->at;
 
         if (!rule->value || is_repeated_later(rules, i))
             continue;
+        variables_init(&variables, exchange);
         text_span(text, rule->name);
         text_literal(text, ": ");
         len = template_expand(rule->value, variables_resolve, &variables, text->at, (size_t)(text->end - text->at));
@@ -56,12 +60,36 @@ static void put_rules(struct text *text, struct exchange *exchange, const struct
     }
 }
 
-static bool finish(struct text *text, struct stream *stream)
+/* What a head is made of, for write_head's callbacks. */
+struct head {
+    struct exchange *exchange;
+    const struct header_rules *rules;
+    const struct received *received;  /* of a response that is passed on */
+    const struct own_head *own;       /* of an answer made here */
+    enum body_kind body;
+};
+
+/* `size` without what the rules add. Returns false when memory is short or the rules add more than RULES_MAX. */
+static bool write_head(struct stream *stream, size_t size, const struct head *head,
+                       void (*put)(struct text *text, const struct head *head))
 {
-    if (text->overflow)
-        return false;
-    stream_commit(stream, text_len(text));
-    return true;
+    size_t extra = head->rules->n > 0 ? RULES_USUAL : 0;
+
+    for (;;) {
+        char *memory = stream_reserve(stream, size + extra);
+        struct text text = text_init(memory, size + extra);
+
+        if (!memory)
+            return false;
+        put(&text, head);
+        if (!text.overflow) {
+            stream_commit(stream, text_len(&text));
+            return true;
+        }
+        if (extra != RULES_USUAL)
+            return false;
+        extra = RULES_MAX;
+    }
 }
 
 /* Requests. */
@@ -106,8 +134,9 @@ static void put_target(struct text *text, const struct exchange *exchange)
 
 static void put_value(struct text *text, struct exchange *exchange, int variable)
 {
-    struct variables variables = {.exchange = exchange};
+    struct variables variables;
 
+    variables_init(&variables, exchange);
     text_span(text, variables_resolve(&variables, variable, (struct span){NULL, 0}));
 }
 
@@ -133,7 +162,7 @@ static void put_proxy_lines(struct text *text, struct exchange *exchange, const 
     }
     if (!is_overridden(rules, SPAN_LITERAL("X-Forwarded-For"))) {
         text_literal(text, "X-Forwarded-For: ");
-        put_value(text, exchange, VAR_PROXY_ADD_X_FORWARDED_FOR);
+        variables_put_forwarded_for(text, exchange);
         text_literal(text, "\r\n");
     }
     if (!is_overridden(rules, SPAN_LITERAL("X-Forwarded-Proto"))) {
@@ -198,31 +227,32 @@ static void put_framing(struct text *text, enum body_kind body, uint64_t length)
     }
 }
 
+static void put_request(struct text *text, const struct head *head)
+{
+    struct exchange *exchange = head->exchange;
+    const struct h1_request *request = &exchange->request;
+
+    text_span(text, exchange_text(exchange, request->method));
+    text_literal(text, " ");
+    put_target(text, exchange);
+    text_literal(text, " HTTP/1.1\r\n");
+    put_proxy_lines(text, exchange, head->rules);
+    put_request_fields(text, exchange, head->rules);
+    put_rules(text, exchange, head->rules);
+    put_framing(text, request->body, request->content_length);
+    if (request->te_trailers)
+        text_literal(text, "TE: trailers\r\nConnection: TE\r\n");
+    text_string(text, request->minor == 0 ? "Via: 1.0 fairlead\r\n\r\n" : "Via: 1.1 fairlead\r\n\r\n");
+}
+
 bool message_write_request(struct exchange *exchange, struct stream *link)
 {
-    const struct h1_request *request = &exchange->request;
-    const struct header_rules *rules = &exchange->location->request_headers;
+    struct head head = {.exchange = exchange, .rules = &exchange->location->request_headers};
     size_t head_len = (size_t)(exchange->path.p - exchange->head);
-    /* X-Forwarded-For may repeat what the head has; an escaped path may be three times as long. */
-    size_t size = 2 * head_len + 3 * exchange->path.len + exchange->location->proxy.uri.len + OWN_LINES_MAX +
-                  (rules->n > 0 ? RULE_MAX : 0);
-    char *memory = stream_reserve(link, size);
-    struct text text = text_init(memory, size);
 
-    if (!memory)
-        return false;
-    text_span(&text, exchange_text(exchange, request->method));
-    text_literal(&text, " ");
-    put_target(&text, exchange);
-    text_literal(&text, " HTTP/1.1\r\n");
-    put_proxy_lines(&text, exchange, rules);
-    put_request_fields(&text, exchange, rules);
-    put_rules(&text, exchange, rules);
-    put_framing(&text, request->body, request->content_length);
-    if (request->te_trailers)
-        text_literal(&text, "TE: trailers\r\nConnection: TE\r\n");
-    text_string(&text, request->minor == 0 ? "Via: 1.0 fairlead\r\n\r\n" : "Via: 1.1 fairlead\r\n\r\n");
-    return finish(&text, link);
+    /* An escaped path may be three times as long as it was. */
+    return write_head(link, head_len + 3 * exchange->path.len + exchange->location->proxy.uri.len + OWN_LINES_MAX, &head,
+                      put_request);
 }
 
 /* Responses. */
@@ -262,20 +292,18 @@ static struct span received_reason(const struct received *received)
     return (struct span){received->data + received->response->reason.at, received->response->reason.len};
 }
 
+static void put_interim(struct text *text, const struct head *head)
+{
+    put_status_line(text, head->received->response->status, received_reason(head->received));
+    put_response_fields(text, head->received, head->rules);
+    text_literal(text, "\r\n");
+}
+
 bool message_write_interim(struct exchange *exchange, const struct received *received)
 {
-    static const struct header_rules none = {0};
-    struct stream *client = &exchange->client->stream;
-    size_t size = received->len + OWN_LINES_MAX;
-    char *memory = stream_reserve(client, size);
-    struct text text = text_init(memory, size);
+    struct head head = {.exchange = exchange, .rules = &no_rules, .received = received};
 
-    if (!memory)
-        return false;
-    put_status_line(&text, received->response->status, received_reason(received));
-    put_response_fields(&text, received, &none);
-    text_literal(&text, "\r\n");
-    return finish(&text, client);
+    return write_head(&exchange->client->stream, received->len + OWN_LINES_MAX, &head, put_interim);
 }
 
 enum body_kind message_client_framing(const struct exchange *exchange, const struct h1_response *response)
@@ -292,60 +320,66 @@ static void put_connection(struct text *text, const struct exchange *exchange)
         text_literal(text, "Connection: close\r\n");
 }
 
-bool message_write_response(struct exchange *exchange, const struct received *received, enum body_kind body)
+static void put_response(struct text *text, const struct head *head)
 {
-    const struct h1_response *response = received->response;
-    const struct header_rules *rules = &exchange->location->response_headers;
-    struct stream *client = &exchange->client->stream;
-    size_t size = received->len + OWN_LINES_MAX + (rules->n > 0 ? RULE_MAX : 0);
-    char *memory = stream_reserve(client, size);
-    struct text text = text_init(memory, size);
+    const struct h1_response *response = head->received->response;
     bool keeps_length = response->has_length && response->status != 204 && response->status >= 200;
 
-    if (!memory)
-        return false;
-    put_status_line(&text, response->status, received_reason(received));
-    put_response_fields(&text, received, rules);
+    put_status_line(text, response->status, received_reason(head->received));
+    put_response_fields(text, head->received, head->rules);
     if (!response->has_date)
-        put_date(&text, exchange->service);
-    put_rules(&text, exchange, rules);
+        put_date(text, head->exchange->service);
+    put_rules(text, head->exchange, head->rules);
     /* HEAD and 304 keep the length that a GET would have (requirement 52). */
-    if (body == BODY_CHUNKED)
-        put_framing(&text, BODY_CHUNKED, 0);
-    else if (keeps_length && body != BODY_CLOSE)
-        put_framing(&text, BODY_LENGTH, response->content_length);
-    put_connection(&text, exchange);
-    text_literal(&text, "\r\n");
-    return finish(&text, client);
+    if (head->body == BODY_CHUNKED)
+        put_framing(text, BODY_CHUNKED, 0);
+    else if (keeps_length && head->body != BODY_CLOSE)
+        put_framing(text, BODY_LENGTH, response->content_length);
+    put_connection(text, head->exchange);
+    text_literal(text, "\r\n");
 }
 
-bool message_write_own(struct exchange *exchange, const struct own_head *head)
+bool message_write_response(struct exchange *exchange, const struct received *received, enum body_kind body)
 {
-    static const struct header_rules none = {0};
-    const struct header_rules *rules = exchange->location ? &exchange->location->response_headers : &none;
-    struct stream *client = &exchange->client->stream;
-    size_t size = OWN_LINES_MAX + head->location.len + (rules->n > 0 ? RULE_MAX : 0);
-    char *memory = stream_reserve(client, size);
-    struct text text = text_init(memory, size);
+    struct head head = {.exchange = exchange,
+                        .rules = &exchange->location->response_headers,
+                        .received = received,
+                        .body = body};
 
-    if (!memory)
-        return false;
-    put_status_line(&text, head->status, (struct span){http_reason(head->status), strlen(http_reason(head->status))});
-    text_literal(&text, "Server: fairlead\r\n");
-    put_date(&text, exchange->service);
-    if (head->content_type) {
-        text_literal(&text, "Content-Type: ");
-        text_string(&text, head->content_type);
-        text_literal(&text, "\r\n");
-    }
-    if (head->location.p)
-        text_line(&text, SPAN_LITERAL("Location"), head->location);
-    if (head->extra)
-        text_string(&text, head->extra);
-    put_rules(&text, exchange, rules);
-    if (head->status != 204 && head->status != 304)
-        put_framing(&text, BODY_LENGTH, head->content_length);
-    put_connection(&text, exchange);
-    text_literal(&text, "\r\n");
-    return finish(&text, client);
+    return write_head(&exchange->client->stream, received->len + OWN_LINES_MAX, &head, put_response);
+}
+
+static void put_own(struct text *text, const struct head *head)
+{
+    const struct own_head *own = head->own;
+    const char *reason = http_reason(own->status);
+
+    put_status_line(text, own->status, (struct span){reason, strlen(reason)});
+    text_literal(text, "Server: fairlead\r\n");
+    put_date(text, head->exchange->service);
+    if (own->content_type)
+        text_line(text, SPAN_LITERAL("Content-Type"), (struct span){own->content_type, strlen(own->content_type)});
+    if (own->location.p)
+        text_line(text, SPAN_LITERAL("Location"), own->location);
+    if (own->extra)
+        text_string(text, own->extra);
+    put_rules(text, head->exchange, head->rules);
+    if (own->status != 204 && own->status != 304)
+        put_framing(text, BODY_LENGTH, own->content_length);
+    put_connection(text, head->exchange);
+    text_literal(text, "\r\n");
+}
+
+bool message_write_own(struct exchange *exchange, const struct own_head *own)
+{
+    struct stream *client = &exchange->client->stream;
+    size_t size = OWN_LINES_MAX + own->location.len + (own->content_type ? strlen(own->content_type) : 0);
+    struct head head = {
+        .exchange = exchange, .rules = exchange->location ? &exchange->location->response_headers : &no_rules, .own = own};
+
+    if (write_head(client, size, &head, put_own))
+        return true;
+    /* Rules that make the head too long must not keep the client from being told so. */
+    head.rules = &no_rules;
+    return write_head(client, size, &head, put_own);
 }

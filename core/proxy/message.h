@@ -7,6 +7,7 @@
 #define FAIRLEAD_PROXY_MESSAGE_H
 
 #include "proxy/exchange.h"
+#include "proxy/text.h"
 
 /* A received response head, as far as it is passed on. */
 struct received {
@@ -37,12 +38,20 @@ bool message_write_own(struct exchange *exchange, const struct own_head *head);
 enum body_kind message_client_framing(const struct exchange *exchange, const struct h1_response *response);
 
 /* The value of a variable (template_resolver); context is a struct variables. */
-#define VARIABLES_SCRATCH 2048u
+#define VARIABLES_SCRATCH 16384u
 struct variables {
     struct exchange *exchange;
     size_t used;
     char scratch[VARIABLES_SCRATCH]; /* for values that are not in the head already */
 };
+/* The scratch stays as it is: clearing it would cost more than all the values. */
+static inline void variables_init(struct variables *variables, struct exchange *exchange)
+{
+    variables->exchange = exchange;
+    variables->used = 0;
+}
+/* The X-Forwarded-For lines that came, joined, and the client's address behind them. */
+void variables_put_forwarded_for(struct text *text, const struct exchange *exchange);
 struct span variables_resolve(void *context, int variable, struct span field);
 
 #endif

@@ -20,6 +20,7 @@ static void on_accept(struct acceptor *acceptor, int fd)
     client_accept(listening, fd);
     if (service->n_clients < service->config->worker_connections)
         return;
+    service->counters.accept_pauses++;
     for (size_t i = 0; i < service->config->n_listens; i++)
         acceptor_pause(&service->listening[i].acceptor, true);
 }
@@ -54,17 +55,13 @@ static int start(struct worker *worker)
     return 0;
 }
 
-/* What is still open when the loop ends: descriptors are closed, memory goes with the slabs. */
+/* What is still open when the loop ends: exchanges are ended and logged; descriptors go with the process, memory with the slabs. */
 static void finish(struct worker *worker)
 {
     struct service *service = worker->context;
 
-    while (service->first_client && service->first_client->state != CLIENT_CLOSED) {
-        struct client *client = service->first_client;
-
+    for (struct client *client = service->first_client; client; client = client->next)
         client_stop_now(client);
-        service->first_client = client->next;
-    }
     links_close_idle(&service->links);
 }
 

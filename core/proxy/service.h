@@ -18,7 +18,8 @@
 /* X(name, sentence): what is counted, per worker. Names are stable: they go to the log and later to the metrics. */
 #define SERVICE_COUNTERS(X)                                                                                  \
     X(connections, "client connections accepted")                                                           \
-    X(connections_refused, "connections closed at once: at worker_connections, or out of memory")           \
+    X(connections_refused, "connections closed at once: at worker_connections, out of memory, or stopping")  \
+    X(accept_pauses, "times that accepting was paused at worker_connections")                               \
     X(requests, "requests with a head that was understood")                                                 \
     X(requests_bad, "request heads that were refused")                                                      \
     X(responses, "responses that were completed")                                                           \

@@ -40,27 +40,26 @@ static struct span lower_host(struct variables *variables)
     return result;
 }
 
-/* All the lines that came, joined, and the client's address. A list too long for the scratch loses its beginning, not its end. */
-static struct span forwarded_for(struct variables *variables)
+void variables_put_forwarded_for(struct text *text, const struct exchange *exchange)
 {
-    const struct exchange *exchange = variables->exchange;
-    struct text text = scratch_begin(variables);
-    struct span address = client_address(exchange->client);
-
     for (uint16_t i = 0; i < exchange->request.n_fields; i++) {
         const struct field *field = &exchange->fields[i];
 
         if (field->id != FIELD_X_FORWARDED_FOR || field->value_len == 0)
             continue;
-        if ((size_t)(text.end - text.at) < field->value_len + address.len + 4)
-            text.at = text.start;
-        if ((size_t)(text.end - text.at) < field->value_len + address.len + 4)
-            continue;
-        text_bytes(&text, exchange->head + field->value, field->value_len);
-        text_literal(&text, ", ");
+        text_bytes(text, exchange->head + field->value, field->value_len);
+        text_literal(text, ", ");
     }
-    text_span(&text, address);
-    return scratch_end(variables, &text);
+    text_span(text, client_address(exchange->client));
+}
+
+/* A list too long for the scratch is not passed on in part: only the client's own address is sure. */
+static struct span forwarded_for(struct variables *variables)
+{
+    struct text text = scratch_begin(variables);
+
+    variables_put_forwarded_for(&text, variables->exchange);
+    return text.overflow ? client_address(variables->exchange->client) : scratch_end(variables, &text);
 }
 
 static struct span request_id(struct variables *variables)

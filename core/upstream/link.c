@@ -7,7 +7,7 @@
 
 int links_init(struct links *links, struct worker *worker, uint32_t n_servers, uint32_t limit)
 {
-    *links = (struct links){.worker = worker, .n_servers = n_servers};
+    *links = (struct links){.worker = worker, .n_servers = n_servers, .idle_max = limit / 2};
     links->idle = calloc(n_servers ? n_servers : 1, sizeof(*links->idle));
     if (!links->idle)
         return -ENOMEM;
@@ -38,6 +38,7 @@ static void unlist(struct link *link)
     link->next = link->prev = NULL;
     link->idle = false;
     list->count--;
+    link->links->n_idle--;
 }
 
 void link_close(struct link *link, bool reset)
@@ -108,6 +109,17 @@ struct link *link_open(struct links *links, const struct pool *pool, struct serv
     return link;
 }
 
+/* The one used longest ago of this server; of some other where this one has none. At the limit, at least one is idle. */
+static void close_any_idle(struct links *links, const struct idle_list *own)
+{
+    const struct idle_list *list = own;
+
+    for (uint32_t i = 0; !list->last && i < links->n_servers; i++)
+        list = &links->idle[i];
+    if (list->last)
+        link_close(list->last, false);
+}
+
 void link_release(struct link *link)
 {
     const struct pool_spec *settings = link->settings;
@@ -121,6 +133,8 @@ void link_release(struct link *link)
     }
     if (list->count >= settings->keepalive)
         link_close(list->last, false);
+    if (link->links->n_idle >= link->links->idle_max)
+        close_any_idle(link->links, list);
     link->user = NULL;
     link->stream.type = &idle_type;
     stream_settle(&link->stream);
@@ -130,6 +144,7 @@ void link_release(struct link *link)
     *(link->next ? &link->next->prev : &list->last) = link;
     list->first = link;
     list->count++;
+    link->links->n_idle++;
     stream_deadline(&link->stream, now_ms + settings->keepalive_timeout_ms);
 }
 

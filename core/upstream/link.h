@@ -33,6 +33,7 @@ struct links {
     struct slab slab;
     struct idle_list *idle;  /* by server id; owned */
     uint32_t n_servers;
+    uint32_t n_idle, idle_max; /* of all servers together: those that are busy must always find room */
     uint64_t opened, reused, idle_closed;
 };
 
