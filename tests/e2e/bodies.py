@@ -230,7 +230,8 @@ def test_slow_origin_stops_the_client(t):
     sender.start()
     taken = settle(lambda: sent[0])
     reading.set()
-    assert taken < 16 << 20, f"{taken} bytes taken for an origin that reads nothing"
+    # The kernel's own buffers (tcp_rmem, tcp_wmem) may hold tens of megabytes of it.
+    assert taken < 48 << 20, f"{taken} bytes taken for an origin that reads nothing"
     assert client.response("PUT").body == b"done"
     sender.join(scaled(5))
 
@@ -239,11 +240,12 @@ def test_slow_client_is_not_the_servers_fault(t):
     """16, 62: while the client does not take, the server's silence is ours, and proxy_read_timeout does not count."""
     size = 24 << 20
     body = b"z" * size
-    proxy = t.proxy(t.origin(lambda conn, _: conn.respond(body=body)), proxy_read_timeout="500ms", send_timeout="20s")
-    clients = [t.client(proxy, receive_buffer=16384, timeout=scaled(10)) for _ in range(8)]
+    proxy = t.proxy(t.origin(lambda conn, _: conn.respond(body=body)), proxy_read_timeout=f"{round(scaled(1500))}ms",
+                    send_timeout="60s")
+    clients = [t.client(proxy, receive_buffer=16384, timeout=scaled(10)) for _ in range(4)]
     for client in clients:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    time.sleep(scaled(2))
+    time.sleep(scaled(4))
     for client in clients:
         response = client.response()
         assert response.complete and len(response.body) == size, (response.end, len(response.body))
@@ -252,13 +254,14 @@ def test_slow_client_is_not_the_servers_fault(t):
 def test_slow_server_is_not_the_clients_fault(t):
     """62: while the server does not take, the client cannot send, and client_body_timeout does not count."""
     def script(conn, request):
-        time.sleep(scaled(2))
+        time.sleep(scaled(4))
         for _ in conn.read_body(request):
             pass
         conn.respond(body=b"done")
     size = 16 << 20
     origin = t.origin(script, read_body=False, receive_buffer=16384)
-    proxy = t.proxy(origin, client_max_body_size=0, client_body_timeout="500ms", proxy_send_timeout="20s")
+    proxy = t.proxy(origin, client_max_body_size=0, client_body_timeout=f"{round(scaled(1500))}ms",
+                    proxy_send_timeout="60s")
     client = t.client(proxy, timeout=scaled(10))
     client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
     client.send(b"z" * size)

@@ -190,6 +190,28 @@ def test_closed_idle_connection_is_noticed(t):
     assert len(origin.connections) == 3
 
 
+def test_empty_chunked_body_is_not_lost_in_a_retry(t):
+    """53, 59: the last chunk was sent with the first try; a second one without it would leave the origin waiting for a body."""
+    origin = stale_origin(t)
+    client = t.client(t.proxy(origin, proxy_read_timeout="2s"))
+    expect_status(client.get("/"), 200)
+    expect_status(client.request(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 200, 502)
+    assert all(r.complete for r in origin.requests()), origin.requests()
+
+
+def test_idle_connections_leave_room_for_other_servers(t):
+    """Issue 2, 7: connections kept to many servers never make the next server seem broken."""
+    origins = [t.origin(sleep_then_answer(0.2)) for _ in range(5)]
+    locations = [{"path": f"/{i}", "proxy_pass": origin.url} for i, origin in enumerate(origins)]
+    proxy = t.proxy(locations=locations, worker_connections=6)
+    clients = [t.client(proxy) for _ in range(4)]
+    for i in range(len(origins)):
+        for client in clients:
+            client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % i)
+        for client in clients:
+            expect_status(client.response(), 200)
+
+
 # -- clients that disappear -----------------------------------------------------------------------------------------
 
 
@@ -279,6 +301,42 @@ def test_body_timeout(t):
     (responses, how), seconds = took(client.all_responses)
     assert [r.status for r in responses] in ([408], []) and how in ("eof", "reset"), (responses, how)
     assert 0.2 < seconds < scaled(4) and not any(r.complete for r in origin.requests())
+
+
+def test_read_timeout_within_a_head_or_trailers(t):
+    """16, 62: an origin that stops in the middle of its head gives 504, in the middle of its trailers a cut."""
+    for part, expected in ((b"HTTP/1.1 200 OK\r\nX: 1", (504, "complete")),
+                           (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX:", (200, "reset"))):
+        def script(conn, _, part=part):
+            conn.send(part)
+            conn.wait_end(20)
+        response, seconds = took(lambda: t.client(t.proxy(t.origin(script), proxy_read_timeout="500ms")).get("/"))
+        assert (response.status, response.end) == expected and 0.2 < seconds < scaled(4), (response, seconds)
+
+
+def test_read_timeout_begins_when_the_body_is_sent(t):
+    """16: a long proxy_send_timeout does not put off a short proxy_read_timeout."""
+    client = t.client(t.proxy(t.origin(hang), proxy_read_timeout="500ms", proxy_send_timeout="30s"))
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+    time.sleep(0.1)
+    client.send(b"hello")
+    response, seconds = took(lambda: client.response("POST"))
+    assert response.status == 504 and 0.2 < seconds < scaled(4), (response, seconds)
+
+
+def test_body_timeout_within_trailers(t):
+    """62: trailers that stop in the middle are a body that stops."""
+    client = t.client(t.proxy(t.origin(), client_body_timeout="500ms"))
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Sum:")
+    response, seconds = took(lambda: client.response("POST"))
+    assert response.status == 408 and 0.2 < seconds < scaled(4), (response, seconds)
+
+
+def test_keepalive_timeout_of_zero_says_close(t):
+    """57: a connection that will not be kept is announced as such."""
+    client = t.client(t.proxy(t.origin(), keepalive_timeout=0))
+    assert client.get("/").get("Connection") == "close"
+    assert client.ending() == "eof"
 
 
 def test_keepalive_timeout(t):

@@ -22,6 +22,27 @@ def one(t, *fields, target="/", method="GET", body=b"", **top):
     return origin.requests()[0], response
 
 
+def test_long_forwarded_for_is_kept_whole(t):
+    """17: a long chain of proxies loses no hop."""
+    chain = ", ".join(["192.0.2.1"] * 600)
+    request, _ = one(t, f"X-Forwarded-For: {chain}")
+    same_fields(request, {"X-Forwarded-For": f"{chain}, 127.0.0.1"})
+
+
+def test_rules_that_add_much(t):
+    """DESIGN 7: a rule may add as much as the client sent; where it is too much there is an answer all the same."""
+    text = "v" * 7000
+    request, response = one(t, f"X-Much: {text}", site={"set_headers": {"X-Copy": "$http_x_much"},
+                                                        "set_response_headers": {"X-Back": "$http_x_much"}})
+    same_fields(request, {"X-Copy": text})
+    assert ("X-Back", text) in response.fields, response.fields[:3]
+    origin = t.origin()
+    twelve = {f"X-{i}": "$http_x_much" for i in range(12)}
+    for rules in ("set_headers", "set_response_headers"):
+        client = t.client(t.proxy(origin, site={rules: twelve}))
+        assert client.get("/", f"X-Much: {text}").status in (500, 502), rules
+
+
 def test_proxy_headers_are_set(t):
     """8, DESIGN 7: Host as sent, X-Real-IP, X-Forwarded-For, X-Forwarded-Proto, Via."""
     request, _ = one(t, "Host: Example.TEST:8080")

@@ -106,6 +106,18 @@ def test_response_trailers_are_dropped_or_kept_apart(t):
         assert "content-length" not in names and "transfer-encoding" not in names, response.trailers
 
 
+def test_trailers_named_by_connection_are_dropped(t):
+    """1: what Connection names goes no further as a trailer either, in both directions."""
+    def script(conn, _):
+        conn.send(b"HTTP/1.1 200 OK\r\nConnection: x-secret\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  + chunked(b"hello", trailers=[b"X-Secret: 1"]))
+    origin = t.origin(script)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE, ,x-hop\r\nTransfer-Encoding: chunked\r\n\r\n"
+    response = t.client(t.proxy(origin)).request(head + chunked(b"a", trailers=[b"X-Hop: 1"]))
+    assert response.body == b"hello" and not response.trailers, response
+    assert not origin.requests()[0].trailers, origin.requests()[0].trailers
+
+
 def test_te_is_of_one_hop(t):
     """4: TE goes upstream only as "trailers", with Connection: TE, and only if trailers are relayed."""
     origin = t.origin()
@@ -215,6 +227,25 @@ def test_expect_too_large_is_refused_before_the_body(t):
     assert response.status == 413 and response.interim == [] and not origin.requests(), response
 
 
+def test_expect_waits_for_the_origin(t):
+    """19: a client that waits for 100 does not time out; an origin that sends neither 100 nor an answer does."""
+    def script(conn, request):
+        time.sleep(scaled(1.2))
+        if request.target == "/slow":
+            conn.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            conn.respond(body=b"".join(conn.read_body(request)))
+        else:
+            conn.wait_end(20)
+    origin = t.origin(script, read_body=False)
+    head = b"POST /%s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    client = t.client(t.proxy(origin, client_body_timeout="500ms"))
+    client.send(head % b"slow")
+    time.sleep(scaled(1.3))
+    assert client.request(b"hello", "POST").body == b"hello"
+    client = t.client(t.proxy(origin, proxy_read_timeout="500ms", client_body_timeout="30s"))
+    expect_status(client.request(head % b"never"), 504)
+
+
 # -- early answers --------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +281,41 @@ def test_early_response_is_seen_while_the_client_still_sends(t):
         time.sleep(0.01)
     response = client.response("POST")
     assert response.status == 403 and response.body == b"denied", response
+
+
+def test_early_answer_is_not_cut_by_the_upload(t):
+    """55, 58: whether the client stops sending, ends its direction, or sends nonsense: the answer is relayed whole."""
+    def script(conn, request):
+        conn.send(b"HTTP/1.1 %s\r\nContent-Length: 10\r\n\r\n01234" % request.target[1:].encode())
+        time.sleep(scaled(1.2))
+        conn.send(b"56789")
+        conn.wait_end()
+        conn.stream.buffer.clear()
+    proxy = t.proxy(t.origin(script, read_body=False), client_body_timeout="400ms")
+    answers = []
+    for status, rest in ((200, None), (403, None), (403, b""), (403, b"no chunk")):
+        client = t.client(proxy)
+        client.send(b"POST /%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n" % status)
+        answers.append((client, client.head("POST"), rest))
+        if rest:
+            client.send(rest)
+        elif rest is not None:
+            client.finish()
+    for client, response, rest in answers:
+        body = b"".join(client.body(response))
+        assert body == b"0123456789" and response.complete, (response.status, rest, body, response.end)
+
+
+def test_own_answer_before_the_body_says_close(t):
+    """19, 55, 57: an answer that leaves the body unread announces the end of the connection; one that has it all does not."""
+    proxy = t.proxy(locations=[{"path": "/", "respond": {"status": 200, "body": "hi"}}])
+    client = t.client(proxy)
+    response = client.request(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+    assert response.status == 200 and response.get("Connection") == "close", response
+    client = t.client(proxy)
+    for _ in range(2):
+        response = client.request(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nxy")
+        assert response.status == 200 and response.get("Connection") is None, response
 
 
 def test_body_after_an_early_answer_is_not_a_request(t):

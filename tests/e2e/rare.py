@@ -236,6 +236,27 @@ def test_both_sides_reset_at_once(t):
     wait_for(lambda: proxy.descriptors() <= before + 8, scaled(5), "descriptors to be closed")
 
 
+def test_leaving_a_queue_for_buffers_takes_nobody_along(t):
+    """50, 62: of many downloads that wait for buffers half are reset; the other half still come whole."""
+    size = 300000
+
+    def script(conn, _):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+    proxy = t.proxy(t.origin(script), engine={"recv_buffers": 4, "recv_buffers_max": 8, "recv_buffer_size": "512b",
+                                              "bulk_buffers": 2, "bulk_buffer_size": "4k"})
+    for _ in range(4):
+        clients = [t.client(proxy, receive_buffer=4096) for _ in range(24)]
+        for client in clients:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.02)
+        for client in clients[::2]:
+            client.reset()
+        for client in clients[1::2]:
+            response = client.response()
+            assert response.complete and len(response.body) == size, (response.end, len(response.body))
+            client.close()
+
+
 def test_connect_and_leave(t):
     """62: thousands of clients that connect and go, with FIN or RST, before any byte."""
     proxy = t.proxy(t.origin(script))

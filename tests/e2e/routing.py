@@ -56,6 +56,17 @@ def test_listeners_choose_the_site(t):
         assert body_of(t.client(address), "/", "Host: a.test") == text
 
 
+def test_wildcard_and_exact_address_go_together(t):
+    """PEERS 1: 0.0.0.0:PORT and 127.0.0.1:PORT in one configuration; the more exact one wins, as the kernel decides."""
+    port = free_port()
+    sites = [{"listen": [f"0.0.0.0:{port}"], "locations": [{"path": "/", "respond": {"body": "any"}}]},
+             {"listen": [f"127.0.0.1:{port}"], "locations": [{"path": "/", "respond": {"body": "exact"}}]}]
+    proxy = t.start({"workers": 2, "sites": sites})
+    assert t.client(("127.0.0.1", port)).get("/").body == b"exact"
+    assert t.client(("127.0.0.2", port)).get("/").body == b"any"
+    assert proxy.process.poll() is None
+
+
 def test_location_order(t):
     """DESIGN 6: exact; else the longest prefix; ^~ stops there; else the first matching regex in file order."""
     locations = [location(path, path.strip("$")) for path in

@@ -77,7 +77,7 @@ START_TEST(settings_and_engine_have_their_defaults_too)
     ck_assert_uint_eq(s->proxy_send_timeout_ms, 60000);
     ck_assert_uint_eq(s->proxy_read_timeout_ms, 60000);
     ck_assert_uint_eq(s->proxy_tries, 0);
-    ck_assert(s->reject_underscores);
+    ck_assert(fake_config->reject_underscores);
     ck_assert_uint_eq(e->sq_entries, 512);
     ck_assert_uint_eq(e->cq_entries, 4096);
     ck_assert_uint_eq(e->recv_buffers, 256);
@@ -94,15 +94,15 @@ START_TEST(the_innermost_setting_wins)
 {
     load("proxy_read_timeout = \"1s\"; send_timeout = \"2s\";"
          "sites = ( { proxy_read_timeout = \"3s\"; locations = ("
-         "  { path = \"/a\"; respond = { }; proxy_read_timeout = \"4s\"; reject_underscores = false; },"
+         "  { path = \"/a\"; respond = { }; proxy_read_timeout = \"4s\"; proxy_tries = 3; },"
          "  { path = \"/b\"; respond = { }; } ); }, { } );");
     ck_assert_uint_eq(fake_config->settings.proxy_read_timeout_ms, 1000);
     ck_assert_uint_eq(fake_config->sites[0].settings.proxy_read_timeout_ms, 3000);
     ck_assert_uint_eq(location(0, 0)->settings.proxy_read_timeout_ms, 4000);
     ck_assert_uint_eq(location(0, 0)->settings.send_timeout_ms, 2000);
-    ck_assert(!location(0, 0)->settings.reject_underscores);
+    ck_assert_uint_eq(location(0, 0)->settings.proxy_tries, 3);
     ck_assert_uint_eq(location(0, 1)->settings.proxy_read_timeout_ms, 3000);
-    ck_assert(location(0, 1)->settings.reject_underscores);
+    ck_assert_uint_eq(location(0, 1)->settings.proxy_tries, 0);
     ck_assert_uint_eq(fake_config->sites[1].settings.proxy_read_timeout_ms, 1000);
 }
 END_TEST
