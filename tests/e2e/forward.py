@@ -102,6 +102,22 @@ def test_connection_cannot_remove_what_frames_or_routes(t):
     assert request.get("Via") == VIA and request.get("X-Forwarded-Proto") == "http", request
 
 
+def test_426_passes(t):
+    """24: an origin that insists on WebSocket says so to the client; what it asks for is relayed as it came."""
+    origin = t.origin(lambda conn, _: conn.respond(426, b"ws only", ("Sec-WebSocket-Version: 13", "Upgrade: websocket"),
+                                                   reason="Upgrade Required"))
+    response = t.client(t.proxy(origin)).get("/", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    expect_status(response, 426)
+    assert ("Sec-WebSocket-Version", "13") in response.fields, response.fields
+    same_fields(origin.requests()[0], {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
+
+
+def test_underscores_dropped_when_allowed(t):
+    """37: with reject_underscores = false a name with '_' does not make the request invalid, and does not pass."""
+    request, _ = one(t, "Content_Length: 5", "X_Forwarded_For: 192.0.2.9", "X-Good: 1", reject_underscores=False)
+    same_fields(request, {"Content_Length": None, "X_Forwarded_For": None, "X-Good": "1", "X-Forwarded-For": "127.0.0.1"})
+
+
 def test_upgrade_is_answered_as_a_normal_request(t):
     """20, 21: no 101; Upgrade, and Upgrade in Connection, stay here; bytes behind it are the next request."""
     origin = t.origin()
