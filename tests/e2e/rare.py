@@ -238,14 +238,14 @@ def test_both_sides_reset_at_once(t):
 
 def test_leaving_a_queue_for_buffers_takes_nobody_along(t):
     """50, 62: of many downloads that wait for buffers half are reset; the other half still come whole."""
-    size = 300000
+    size = 600000
 
     def script(conn, _):
         conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
     proxy = t.proxy(t.origin(script), engine={"recv_buffers": 4, "recv_buffers_max": 8, "recv_buffer_size": "512b",
                                               "bulk_buffers": 2, "bulk_buffer_size": "4k"})
     for _ in range(4):
-        clients = [t.client(proxy, receive_buffer=4096) for _ in range(24)]
+        clients = [t.client(proxy, receive_buffer=32768) for _ in range(24)]
         for client in clients:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         time.sleep(0.02)
