@@ -65,11 +65,12 @@ struct stream {
     bool end_of_input, connecting, sending, shut, closing;
     bool waiting;                /* in a queue of the worker for a buffer to receive into */
     bool bulk_granted;           /* its turn with a bulk buffer has come */
-    bool single;                 /* set by the owner after opening: one receive at a time, which costs a peer that answers requests no more
-                                    than a multishot, and leaves the rest of a large body for the bulk buffers */
+    bool single;                 /* the owner's choice, at any time: one receive at a time instead of a multishot. Dearer for small messages,
+                                    cheaper for large ones, whose rest it leaves for the bulk buffers */
     bool heap_granted;           /* no block is to be had: it may receive into the heap */
     bool settling;               /* a bulk receive that has nothing to receive is to be taken back */
     bool paused;                 /* the owner has no use for more bytes now: stream_pause */
+    bool filled;                 /* a receive has filled its buffer since the owner cleared this */
     bool bulky;                  /* the last receive filled its buffer: the next goes into a bulk buffer */
     bool cancel_wanted;          /* closing: what is in flight must be cancelled */
     struct stream *next;         /* in the worker's closing list, or in one of its queues */

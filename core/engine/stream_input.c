@@ -27,7 +27,7 @@ static void append(struct stream *stream, struct buffer *buffer)
 {
     stream->received += buffer->to;
     if (buffer->to == buffer->size)
-        stream->bulky = true;
+        stream->bulky = stream->filled = true;
     else if (buffer->to < worker_buffers(stream->worker)->config.block_size)
         stream->bulky = false;
     stream->input_bytes += buffer->to;

@@ -96,7 +96,7 @@ struct link *link_open(struct links *links, const struct pool *pool, struct serv
         slab_put(&links->slab, link);
         return NULL;
     }
-    link->stream.single = true;
+    link->small_responses = 0;
     link->links = links;
     link->server = server;
     link->settings = pool_settings(pool);
@@ -120,6 +120,20 @@ static void close_any_idle(struct links *links, const struct idle_list *own)
         link_close(list->last, false);
 }
 
+/*
+ * A multishot costs 15 % less processor time per small response than single receives, but takes a large one in by so many blocks at
+ * once that it costs a third more. What a link brought last is what it will most likely bring next.
+ */
+static void choose_receiving(struct link *link)
+{
+    if (link->stream.filled)
+        link->small_responses = 0;
+    else if (link->small_responses < LINK_SMALL_RESPONSES)
+        link->small_responses++;
+    link->stream.single = link->stream.filled || (link->stream.single && link->small_responses < LINK_SMALL_RESPONSES);
+    link->stream.filled = false;
+}
+
 void link_release(struct link *link)
 {
     const struct pool_spec *settings = link->settings;
@@ -137,6 +151,7 @@ void link_release(struct link *link)
         close_any_idle(link->links, list);
     link->user = NULL;
     link->stream.type = &idle_type;
+    choose_receiving(link);
     stream_settle(&link->stream);
     link->idle = true;
     link->prev = NULL;

@@ -11,6 +11,8 @@
 #include "engine/stream.h"
 #include "upstream/pool.h"
 
+#define LINK_SMALL_RESPONSES 8u /* in a row after which a link receives by multishot again */
+
 struct link {
     struct stream stream;    /* first */
     struct links *links;     /* owner */
@@ -20,6 +22,7 @@ struct link {
     struct link *next, *prev; /* in the server's idle list */
     uint64_t created_ms;
     uint32_t requests;       /* begun over this link */
+    uint32_t small_responses; /* in a row: none of them filled a buffer */
     bool idle;
 };
 
