@@ -68,16 +68,6 @@ static void put_address(struct text *text, const struct exchange *exchange)
     text_span(text, client_address(exchange->client));
 }
 
-static void put_id(struct text *text, struct exchange *exchange)
-{
-    const uint64_t *id = exchange_id(exchange);
-    char digits[32];
-
-    for (int i = 0; i < 32; i++)
-        digits[i] = "0123456789abcdef"[id[i / 16] >> (60 - i % 16 * 4) & 15];
-    text_bytes(text, digits, sizeof(digits));
-}
-
 static void put_quoted(struct text *text, struct span value, size_t max)
 {
     text_literal(text, "\"");
@@ -118,7 +108,7 @@ static void put_combined(struct text *text, struct exchange *exchange, uint64_t 
     text_literal(text, " tries=");
     text_number(text, exchange->attempt.count);
     text_literal(text, " id=");
-    put_id(text, exchange);
+    variables_put_request_id(text, exchange);
     if (exchange->why) {
         text_literal(text, " why=");
         put_quoted(text, (struct span){exchange->why, strlen(exchange->why)}, FIELD_MAX);
@@ -185,7 +175,7 @@ static void put_json(struct text *text, struct exchange *exchange, uint64_t end_
     put_time_member(text, "total", exchange->started_ns, end_ns);
     put_number_member(text, "tries", exchange->attempt.count);
     text_literal(text, ",\"request_id\":\"");
-    put_id(text, exchange);
+    variables_put_request_id(text, exchange);
     text_literal(text, "\"");
     put_member(text, "why", span_of(exchange->why), FIELD_MAX);
     text_literal(text, "}\n");

@@ -56,7 +56,6 @@ static void set_state(struct client *client, enum client_state state)
 {
     assert(client_edge_allowed(client->state, state));
     client->state = state;
-    client->progress_ms = now_ms(client);
 }
 
 static void close_now(struct client *client, bool reset)
@@ -326,7 +325,6 @@ static void on_input(struct stream *stream)
         pump(client);
         break;
     case CLIENT_BUSY:
-        client->progress_ms = now_ms(client);
         if (stream->input_error) {
             client->service->counters.client_aborts++;
             close_now(client, false);
@@ -350,7 +348,6 @@ static void on_sent(struct stream *stream)
 {
     struct client *client = of_stream(stream);
 
-    client->progress_ms = now_ms(client);
     if (stream->output_error) {
         if (client->state == CLIENT_BUSY)
             client->service->counters.client_aborts++;
@@ -382,7 +379,7 @@ static void timed_out(struct client *client)
 }
 
 /*
- * BUSY and FLUSHING: the client must move bytes, both at all (since progress_ms) and at the least rate (over a window that is
+ * BUSY and FLUSHING: the client must move bytes, both at all and at the least rate (over a window that is
  * at least one timeout long). What its kernel has acknowledged counts, though no completion has told us of it.
  */
 static void watch(struct client *client)
@@ -498,7 +495,6 @@ void client_accept(struct listening *listening, int fd)
     read_peer(client, fd);
     client->service = service;
     client->listen = listening->listen;
-    client->progress_ms = service->worker->now_ms;
     client->next = service->first_client;
     if (client->next)
         client->next->prev = client;

@@ -35,7 +35,6 @@ struct client {
     const struct listen *listen;
     struct exchange *exchange; /* owned; NULL unless BUSY */
     struct client *next, *prev;
-    uint64_t progress_ms;     /* when the state began, or bytes last moved */
     uint64_t window_ms;       /* start of the minimum-rate window */
     uint64_t window_bytes;    /* what had moved by then */
     uint32_t requests;

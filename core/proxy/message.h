@@ -50,6 +50,8 @@ static inline void variables_init(struct variables *variables, struct exchange *
     variables->exchange = exchange;
     variables->used = 0;
 }
+/* The request's id: 32 hexadecimal digits, made when first wanted. */
+void variables_put_request_id(struct text *text, struct exchange *exchange);
 /* The X-Forwarded-For lines that came, joined, and the client's address behind them. */
 void variables_put_forwarded_for(struct text *text, const struct exchange *exchange);
 struct span variables_resolve(void *context, int variable, struct span field);

@@ -62,13 +62,21 @@ static struct span forwarded_for(struct variables *variables)
     return text.overflow ? client_address(variables->exchange->client) : scratch_end(variables, &text);
 }
 
-static struct span request_id(struct variables *variables)
+void variables_put_request_id(struct text *text, struct exchange *exchange)
 {
-    const uint64_t *id = exchange_id(variables->exchange);
-    struct text text = scratch_begin(variables);
+    const uint64_t *id = exchange_id(exchange);
+    char digits[32];
 
     for (int i = 0; i < 32; i++)
-        text_bytes(&text, &"0123456789abcdef"[id[i / 16] >> (60 - i % 16 * 4) & 15], 1);
+        digits[i] = "0123456789abcdef"[id[i / 16] >> (60 - i % 16 * 4) & 15];
+    text_bytes(text, digits, sizeof(digits));
+}
+
+static struct span request_id(struct variables *variables)
+{
+    struct text text = scratch_begin(variables);
+
+    variables_put_request_id(&text, variables->exchange);
     return scratch_end(variables, &text);
 }
 
