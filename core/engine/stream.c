@@ -58,8 +58,9 @@ static bool cancel_all(struct stream *stream)
 {
     struct ring *ring = stream->worker->ring;
 
-    if (!ring_cancel(ring, &stream->actor, RING_RECV) || !ring_cancel(ring, &stream->actor, RING_SEND) ||
-        !ring_cancel(ring, &stream->actor, RING_CONNECT))
+    if ((stream->receiving != RECEIVING_OFF && !ring_cancel(ring, &stream->actor, RING_RECV)) ||
+        (stream->sending && !ring_cancel(ring, &stream->actor, RING_SEND)) ||
+        (stream->connecting && !ring_cancel(ring, &stream->actor, RING_CONNECT)))
         return false;
     stream->cancel_wanted = false;
     return true;
@@ -152,8 +153,11 @@ void stream_close(struct stream *stream, bool reset)
     stream_input_drop(stream);
     if (reset)
         (void)setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    /* A shutdown ends what is in flight with one call, but it would also tell the peer that this was a regular end. */
-    if (stream->actor.in_flight > 0 && (reset || stream->connecting || shutdown(stream->fd, SHUT_RDWR) != 0)) {
+    /*
+     * A shutdown would end what is in flight with one call. But it would tell the peer that a reset was a regular end; and where receives go
+     * on and empty the kernel's queue after it, Linux announces the new room no more: a peer that waits for it waits a minute.
+     */
+    if (stream->actor.in_flight > 0) {
         stream->cancel_wanted = true;
         stream_mark(stream);
     }

@@ -264,6 +264,38 @@ START_TEST(a_stream_may_be_closed_in_each_of_its_callbacks)
 }
 END_TEST
 
+/* Small blocks, many of them: a multishot is still at it when its first completions are handled. */
+static void setup_small_blocks(void)
+{
+    struct worker_config config = engine_config();
+
+    bytes = pattern(2000000);
+    config.ring.cq_entries = 4096;
+    config.ring.buffers.ring_entries = 1024;
+    config.ring.buffers.blocks_max = 2048;
+    config.ring.buffers.block_size = 512;
+    engine_begin(&config);
+}
+
+/* Its window is shut. Once this end is closed its kernel must hear of it: it would go on asking for room for a minute. */
+START_TEST(a_close_frees_a_peer_that_waits_for_room)
+{
+    struct pair pair = tcp_pair(false);
+    struct end *end = end_create();
+    struct pollfd theirs = {.fd = pair.theirs, .events = POLLOUT};
+
+    while (send(pair.theirs, bytes, 100000, MSG_DONTWAIT) > 0)
+        ;
+    ck_assert_int_eq(errno, EAGAIN);
+    end->holds = true;
+    end->close_in = ON_INPUT;
+    on_worker(step_open, (struct step){.end = end, .fd = pair.ours});
+    UNTIL(end, it.n_gone == 1);
+    ck_assert_int_eq(poll(&theirs, 1, PATIENCE_MS), 1);
+    close(pair.theirs);
+}
+END_TEST
+
 START_TEST(many_streams_come_and_go)
 {
     enum { N = 40 };
@@ -504,6 +536,10 @@ int main(void)
     tcase_add_test(tests, a_family_that_does_not_exist_is_an_error_at_once);
     tcase_add_test(tests, without_a_descriptor_nothing_is_begun);
     tcase_add_test(tests, without_a_slot_the_descriptor_stays_the_callers);
+    suite_add_tcase(suite, tests);
+    tests = tcase_create("small blocks");
+    tcase_add_checked_fixture(tests, setup_small_blocks, teardown);
+    tcase_add_test(tests, a_close_frees_a_peer_that_waits_for_room);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
