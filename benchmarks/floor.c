@@ -66,7 +66,8 @@ static struct io_uring_buf_ring *buffer_ring;
 static uint8_t *buffers;
 static struct chunk *chunks;
 static uint32_t n_buffers = 128, buffer_size = 16384;
-static int returned; /* buffers added to the ring in this turn, not yet published */
+static int returned;       /* buffers added to the ring in this turn, not yet published */
+static uint32_t available; /* buffers in the ring, those not yet published included */
 static struct side *dirty[SIDES_MAX], *starved[SIDES_MAX];
 static uint32_t n_dirty, n_starved;
 static uint32_t n_sides;
@@ -133,6 +134,7 @@ static void return_buffer(uint32_t id)
 {
     io_uring_buf_ring_add(buffer_ring, buffers + (size_t)id * buffer_size, buffer_size, (unsigned short)id,
                           io_uring_buf_ring_mask(n_buffers), returned++);
+    available++;
 }
 
 static void mark_dirty(struct side *side)
@@ -250,6 +252,8 @@ static void wait_for_buffers(struct side *side)
 
 static void on_recv(struct side *side, int result, uint32_t flags)
 {
+    if (flags & IORING_CQE_F_BUFFER)
+        available--;
     if (result > 0)
         queue_chunk(side->peer, flags >> IORING_CQE_BUFFER_SHIFT, (uint32_t)result);
     else if (flags & IORING_CQE_F_BUFFER)
@@ -340,11 +344,11 @@ static void settle(struct side *side)
         pair_destroy(side);
 }
 
-/* As many starved sides as buffers came back are armed again, oldest first; without buffers they would only
- * fail once more. */
+/* As many starved sides as there are buffers are armed again, oldest first; without buffers they would only fail once more. Not as many
+ * as came back just now: a side that has nothing to receive takes none, and those behind it would wait for ever. */
 static void feed_starved(void)
 {
-    uint32_t n = n_starved < (uint32_t)returned ? n_starved : (uint32_t)returned;
+    uint32_t n = n_starved < available ? n_starved : available;
 
     for (uint32_t i = 0; i < n; i++) {
         starved[i]->starved = false;
@@ -405,11 +409,10 @@ static void turn(void)
     for (uint32_t i = 0; i < n_dirty; i++)
         settle(dirty[i]);
     n_dirty = 0;
-    if (returned == 0)
-        return;
-    io_uring_buf_ring_advance(buffer_ring, returned);
-    feed_starved();
+    if (returned > 0)
+        io_uring_buf_ring_advance(buffer_ring, returned);
     returned = 0;
+    feed_starved();
 }
 
 static void *map(size_t size)
