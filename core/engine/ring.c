@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 #define SLOTS_PER_CHUNK 4096u
+#define BATCH_MAX  8u     /* completions that one entry waits for at most */
+#define BATCH_NS   50000u /* how long at most, where one is there already */
+#define BATCH_HOLD 256u   /* turns without, after a wait in vain */
 #define DISPATCH_FACTOR 4u /* completions of one dispatch, in submission queue lengths: then submit, so that nothing starves */
 
 struct slot {
@@ -29,8 +32,14 @@ struct gather {
     struct iovec iov[RING_IOV_MAX];
 };
 
+/* How many completions an entry waits for; see learn_batch. */
+struct batch {
+    unsigned want, hold;
+};
+
 struct ring {
     struct io_uring uring;
+    struct batch batch;
     struct ring_config config;
     struct ring_counters counters;
     struct buffers buffers;
@@ -329,17 +338,41 @@ static void flush_marked(struct ring *ring)
     }
 }
 
+/*
+ * Under load one entry takes in several completions: it waits for as many as came by themselves lately, one more each time that more came than
+ * were waited for. When they do not come within BATCH_NS, which is all the delay that it can cost, the next BATCH_HOLD turns wait for one only.
+ */
+static void learn_batch(struct ring *ring, bool in_vain)
+{
+    struct batch *batch = &ring->batch;
+
+    if (in_vain) {
+        batch->want = 1;
+        batch->hold = BATCH_HOLD;
+    } else if (batch->hold > 0) {
+        batch->hold--;
+    } else if (batch->want < BATCH_MAX && io_uring_cq_ready(&ring->uring) > batch->want) {
+        batch->want++;
+    }
+}
+
 static int enter(struct ring *ring, uint64_t wait_ns)
 {
+    bool batching = ring->batch.want > 1 && wait_ns > BATCH_NS;
     struct __kernel_timespec timeout = {.tv_sec = (int64_t)(wait_ns / 1000000000u),
                                         .tv_nsec = (int64_t)(wait_ns % 1000000000u)};
     struct io_uring_cqe *cqe;
+    int result;
 
     ring->counters.enters++;
     ring->counters.submitted += io_uring_sq_ready(&ring->uring);
     if (wait_ns == 0)
         return io_uring_submit_and_get_events(&ring->uring);
-    return io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &timeout, NULL);
+    if (batching)
+        timeout = (struct __kernel_timespec){.tv_nsec = BATCH_NS};
+    result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, batching ? ring->batch.want : 1, &timeout, NULL);
+    learn_batch(ring, batching && io_uring_cq_ready(&ring->uring) < ring->batch.want);
+    return result;
 }
 
 int ring_wait(struct ring *ring, uint64_t wait_ns)
