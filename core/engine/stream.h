@@ -103,6 +103,14 @@ static inline bool stream_ended(const struct stream *stream)
     return stream->end_of_input && stream->input_bytes == 0;
 }
 
+/* Bytes that may be queued for sending now in one run; 0 when the queue is full or broken. Small writes always fit while it is not 0. */
+size_t stream_room(const struct stream *stream);
+/* Whether `from` should pause, whose bytes go to `to`: there is no room; or large buffers come, and the last one has not left yet. A slow
+ * reader so holds one of them, not two. */
+static inline bool stream_is_ahead(const struct stream *from, const struct stream *to)
+{
+    return stream_room(to) == 0 || (from->bulky && to->output_bytes > 0);
+}
 /*
  * While paused no bulk receive is begun. Blocks still come up to STREAM_HOLD from a peer that sends little, so that its end is noticed;
  * the end of one that fills whole buffers shows when the pause ends.
@@ -118,8 +126,6 @@ void stream_settle(struct stream *stream);
 
 /* Output. */
 
-/* Bytes that may be queued now in one run; 0 when the queue is full or broken. Small writes always fit while it is not 0. */
-size_t stream_room(const struct stream *stream);
 /* Copies. Returns false when the queue is full or memory is short; then nothing was queued. */
 bool stream_write(struct stream *stream, const void *data, size_t len) __attribute__((warn_unused_result));
 /* Room for a head of up to `size` bytes, to be written in place: in a block, or on the heap where it is larger than one. NULL when memory is

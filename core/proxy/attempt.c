@@ -255,7 +255,7 @@ void attempt_download(struct exchange *exchange)
     case BODY_WANTS_INPUT:
     case BODY_WANTS_ROOM:
         exchange->attempt.progress_ms = now_ms(exchange);
-        stream_pause(link, stream_room(client) == 0);
+        stream_pause(link, stream_is_ahead(link, client));
         break;
     case BODY_CUT:
         fail_response(exchange, 502, "server ended in the middle of its response", link->input_error);

@@ -226,7 +226,7 @@ bool exchange_upload(struct exchange *exchange)
     case BODY_WANTS_INPUT:
         if (client->paused) /* it is not measured by what it could not send */
             exchange->client->window_ms = 0;
-        stream_pause(client, stream_room(link) == 0);
+        stream_pause(client, stream_is_ahead(client, link));
         break;
     case BODY_CUT:
         exchange->close_client = true;
