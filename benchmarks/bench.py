@@ -17,7 +17,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("FAIRLEAD_BUILD", os.path.join(os.path.dirname(HERE), "build"))
-BODIES = {"12": 12, "1k": 1024, "100k": 100 << 10, "1m": 1 << 20}
+BODIES = {"12": 12, "1k": 1024, "7k": 7 << 10, "100k": 100 << 10, "1m": 1 << 20}
 TARGETS = ["floor", "floor-64k", "fairlead", "nginx", "haproxy"]
 PROXY_CPU, LOAD_CPU = 0, 1
 
