@@ -211,6 +211,7 @@ class Context:
     # -- parts ------------------------------------------------------------------------------------------------------
 
     def origin(self, handler=answer_plainly, **options):
+        options.setdefault("timeout", scaled(30))
         made = Origin(handler, **options)
         self.origins.append(made)
         return made
