@@ -250,11 +250,12 @@ bool ring_recv(struct ring *ring, struct actor *actor, int fd, bool single, bool
 
     if (!sqe)
         return false;
+    /* Never first a poll for a multishot: where bytes and a reset are there already, Linux (6.18) brings the bytes and waits for ever. */
     if (ring->config.multishot_recv && !single)
         io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
     else
         io_uring_prep_recv(sqe, fd, NULL, 0, 0);
-    if (poll_first)
+    if (poll_first && (single || !ring->config.multishot_recv))
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = 0;

@@ -77,7 +77,7 @@ void ring_mark(struct ring *ring, struct actor *actor);
 
 /* Operations: each counts as one in flight. False: the submission queue is full (call again from flush). */
 bool ring_accept(struct ring *ring, struct actor *actor, int fd);
-/* Into a block of the provided ring; multishot unless `single`. `poll_first`: do not even try before data is there. */
+/* Into a block of the provided ring; multishot unless `single`. `poll_first`: a single one does not even try before data is there. */
 bool ring_recv(struct ring *ring, struct actor *actor, int fd, bool single, bool poll_first);
 bool ring_recv_into(struct ring *ring, struct actor *actor, int fd, void *data, size_t len);
 /* The iovec array is copied; the bytes must stay until the completion. */

@@ -172,10 +172,12 @@ void streams_reap(struct worker *worker)
 {
     struct stream **link = &worker->closing;
 
+    worker->reap_soon = false;
     while (*link) {
         struct stream *stream = *link;
 
         if (stream->actor.in_flight > 0 || stream->actor.marked) {
+            worker->reap_soon |= stream->actor.in_flight == 0; /* its mark goes with the next flush; no completion will come for it */
             link = &stream->next;
             continue;
         }

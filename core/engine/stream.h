@@ -72,6 +72,7 @@ struct stream {
     bool paused;                 /* the owner has no use for more bytes now: stream_pause */
     bool filled;                 /* a receive has filled its buffer since the owner cleared this */
     bool bulky;                  /* the last receive filled its buffer: the next goes into a bulk buffer */
+    bool doubted;                /* stream_expect found an end that the multishot receive may have missed: it is begun anew */
     bool cancel_wanted;          /* closing: what is in flight must be cancelled */
     struct stream *next;         /* in the worker's closing list, or in one of its queues */
     struct piece pieces[STREAM_PIECES];
@@ -103,6 +104,11 @@ static inline bool stream_ended(const struct stream *stream)
     return stream->end_of_input && stream->input_bytes == 0;
 }
 
+/*
+ * The owner is in the middle of a message and waits for more. A reset that came together with the last bytes may have been lost: a multishot
+ * receive takes the bytes, and looks again only when something new happens. Costs a system call; between messages it is not worth one.
+ */
+void stream_expect(struct stream *stream);
 /* Bytes that may be queued for sending now in one run; 0 when the queue is full or broken. Small writes always fit while it is not 0. */
 size_t stream_room(const struct stream *stream);
 /* Whether `from` should pause, whose bytes go to `to`: there is no room; or large buffers come, and the last one has not left yet. A slow
@@ -134,6 +140,9 @@ char *stream_reserve(struct stream *stream, size_t size) __attribute__((warn_unu
 void stream_commit(struct stream *stream, size_t len);
 /* Refers to bytes that live as long as the stream (constant text, or a snapshot the owner holds). */
 bool stream_write_static(struct stream *stream, const void *data, size_t len) __attribute__((warn_unused_result));
+/* Refers to bytes of a buffer, and takes a reference of its own. */
+bool stream_write_buffer(struct stream *stream, struct buffer *buffer, uint32_t from, uint32_t len)
+    __attribute__((warn_unused_result));
 /* Moves n bytes from one stream's input to another's output, by reference where that is cheaper. The caller asked stream_room before, and
  * moves one contiguous run (stream_peek). Returns how many were moved: fewer when memory is short. */
 size_t stream_move(struct stream *from, struct stream *to, size_t n);

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 /* Short runs go behind what is there already: a peer that sends byte by byte must not hold a block for each. */
@@ -70,7 +71,7 @@ static bool must_stop(const struct stream *stream)
     if (stream->receiving == RECEIVING_BULK)
         return stream->settling;
     return stream->receiving == RECEIVING_BLOCKS && !stream->single &&
-           (stream->input_bytes >= STREAM_HOLD || stream->bulky);
+           (stream->input_bytes >= STREAM_HOLD || stream->bulky || stream->doubted);
 }
 
 void stream_input_complete(struct stream *stream, const struct completion *completion)
@@ -161,8 +162,9 @@ static bool start_receiving(struct stream *stream)
     }
     if (stream->heap_granted)
         return receive_heap(stream);
-    if (!ring_recv(stream->worker->ring, &stream->actor, stream->fd, stream->single, stream->received > 0))
+    if (!ring_recv(stream->worker->ring, &stream->actor, stream->fd, stream->single, stream->received > 0 && !stream->doubted))
         return false;
+    stream->doubted = false;
     stream->receiving = RECEIVING_BLOCKS;
     return true;
 }
@@ -211,6 +213,19 @@ void stream_consume(struct stream *stream, size_t n)
     /* It may have stopped because too much was held. */
     if (stream->receiving == RECEIVING_OFF && !stream->end_of_input && !stream->closing)
         stream_mark(stream);
+}
+
+void stream_expect(struct stream *stream)
+{
+    struct pollfd look = {.fd = stream->fd};
+
+    if (stream->receiving == RECEIVING_BULK || stream->single || stream->closing)
+        return;
+    /* Without events asked for, poll tells of POLLERR and POLLHUP only, and takes nothing away. */
+    if (poll(&look, 1, 0) != 1)
+        return;
+    stream->doubted = true;
+    stream_mark(stream);
 }
 
 void stream_settle(struct stream *stream)

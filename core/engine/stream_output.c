@@ -105,6 +105,14 @@ bool stream_write_static(struct stream *stream, const void *data, size_t len)
     return len <= STREAM_COPY ? stream_write(stream, data, len) : push(stream, NULL, data, (uint32_t)len);
 }
 
+bool stream_write_buffer(struct stream *stream, struct buffer *buffer, uint32_t from, uint32_t len)
+{
+    if (!push(stream, buffer, buffer->data + from, len))
+        return false;
+    buffer_get(buffer);
+    return true;
+}
+
 size_t stream_move(struct stream *from, struct stream *to, size_t n)
 {
     size_t moved = 0;

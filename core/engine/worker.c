@@ -103,7 +103,7 @@ static uint64_t wait_time(struct worker *worker)
     uint64_t next_ms = timers_next_ms(&worker->timers);
     uint64_t wait_ms;
 
-    if (worker->stopping || next_ms <= worker->now_ms || !mailbox_prepare_sleep(&worker->mailbox))
+    if (worker->stopping || worker->reap_soon || next_ms <= worker->now_ms || !mailbox_prepare_sleep(&worker->mailbox))
         return 0;
     wait_ms = next_ms - worker->now_ms;
     if (worker->bulk_queue.first)

@@ -38,6 +38,7 @@ struct worker {
     struct stream_queue bulk_queue; /* streams that wait for their turn with a bulk buffer */
     uint64_t turns;
     uint64_t starvations;     /* times a stream had to wait for a block */
+    bool reap_soon;           /* a closed stream waits for nothing but the next turn */
     bool stopping;
     void *context;            /* borrowed; of the layer above */
     int (*start)(struct worker *worker);  /* on the worker's thread, before the first turn; 0 or -errno */

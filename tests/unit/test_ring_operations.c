@@ -86,6 +86,54 @@ START_TEST(the_peers_end_is_a_result_of_zero)
 }
 END_TEST
 
+static bool issue_late_recv(struct witness *witness)
+{
+    return ring_recv(ring, &witness->actor, witness->fd, witness->single, true);
+}
+
+/* A TCP connection whose other end sent three bytes and was reset. */
+static int reset_connection(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    socklen_t len = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0), other;
+
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, len), 0);
+    other = accept(listener, NULL, NULL);
+    ck_assert_int_eq(write(other, "abc", 3), 3);
+    ck_assert_int_eq(setsockopt(other, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+    close(other);
+    close(listener);
+    return fd;
+}
+
+START_TEST(a_reset_that_was_there_before_the_receive_comes_after_the_bytes)
+{
+    struct witness *witnesses[] = {&first, &second};
+
+    for (int i = 0; i < 2; i++) {
+        struct witness *witness = witnesses[i];
+
+        witness->fd = reset_connection();
+        witness->single = i == 1;
+        want(witness, issue_late_recv, 1);
+        until_noted(witness, witness->single ? 1 : 2);
+        expect_note(witness, 0, RING_RECV, 3);
+        if (witness->single) {
+            want(witness, issue_late_recv, 1);
+            until_noted(witness, 2);
+        }
+        expect_note(witness, 1, RING_RECV, -ECONNRESET);
+        ck_assert(!witness->notes[1].more);
+        close(witness->fd);
+    }
+}
+END_TEST
+
 START_TEST(gathered_sends_of_one_turn_do_not_disturb_each_other)
 {
     char got[16 * 5];
@@ -195,6 +243,7 @@ int main(void)
     tcase_add_test(tests, received_bytes_are_in_the_block_that_the_completion_names);
     tcase_add_test(tests, a_receive_without_blocks_ends_with_ENOBUFS_and_works_again_afterwards);
     tcase_add_test(tests, the_peers_end_is_a_result_of_zero);
+    tcase_add_test(tests, a_reset_that_was_there_before_the_receive_comes_after_the_bytes);
     tcase_add_test(tests, gathered_sends_of_one_turn_do_not_disturb_each_other);
     tcase_add_test(tests, a_send_to_nobody_is_an_error_and_no_signal);
     tcase_add_test(tests, what_is_cancelled_and_the_cancellation_both_complete);
