@@ -39,16 +39,16 @@ void errors_add(struct config_errors *errors, struct place place, const char *fo
         errors->lost = true;
         return;
     }
-    /* A finding is one line, whatever the file had in its names. */
-    for (char *p = sentence; *p != '\0'; p++)
-        if ((unsigned char)*p < ' ' || *p == 127)
-            *p = '?';
     len = asprintf(&text, "%s in %s:%u", sentence, place.file->name, place.line);
     free(sentence);
     if (len < 0) {
         errors->lost = true;
         return;
     }
+    /* A finding is one line, whatever the file had in its names, and the directory in its own. */
+    for (char *p = text; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 127)
+            *p = '?';
     errors->findings[errors->n] = (struct finding){text, place.file->number, place.line, (unsigned)errors->n};
     errors->n++;
 }
