@@ -326,6 +326,11 @@ static void settle(struct side *side)
 
     side->dirty = false;
     if (side->aborted) {
+        /* At once: what waits for buffers may wait for these, and be one of this pair. */
+        if (side->sending == 0)
+            drop_chunks(side);
+        if (peer->sending == 0)
+            drop_chunks(peer);
         if (idle && !peer->dirty)
             pair_destroy(side);
         return;
