@@ -8,8 +8,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-#define DEFAULT_PORT 80u
-#define HOST_MAX     253u /* RFC 1035 2.3.4, as text */
+#define HOST_MAX 253u /* RFC 1035 2.3.4, as text */
 
 static const char unix_prefix[] = "unix:";
 
@@ -52,9 +51,9 @@ static bool parse_port(const char *text, uint16_t *port)
     return value >= 1 && value <= 65535;
 }
 
-/* Cuts the text into host and port. The host is in the scratch arena, in lower case, without brackets. */
-static bool split(struct loader *loader, struct place place, const char *text, const char **host,
-                  uint16_t *port)
+/* Cuts the text into host and port. */
+static bool split(struct loader *loader, struct place place, const char *text, uint16_t default_port,
+                  struct addresses *out)
 {
     bool brackets = text[0] == '[';
     const char *begin = text + brackets, *end = brackets ? strchr(text, ']') : strchrnul(text, ':');
@@ -64,14 +63,15 @@ static bool split(struct loader *loader, struct place place, const char *text, c
         return fail(loader, place, text, "is not an address: wanted is \"[::1]\" or \"[::1]:80\"");
     if (!brackets && *rest == ':' && strchr(rest + 1, ':') != NULL)
         return fail(loader, place, text, "looks like IPv6, which stands in brackets, as in \"[::1]:80\"");
-    *port = DEFAULT_PORT;
-    if (*rest == ':' && !parse_port(rest + 1, port))
+    out->has_port = *rest == ':';
+    out->port = default_port;
+    if (out->has_port && !parse_port(rest + 1, &out->port))
         return fail(loader, place, text, "has no port from 1 to 65535 behind the colon");
-    char *copy = arena_copy(loader->scratch, begin, (size_t)(end - begin));
+    char *copy = arena_copy(loader->keep, begin, (size_t)(end - begin));
     for (char *p = copy; *p != '\0'; p++)
         if (*p >= 'A' && *p <= 'Z')
             *p = (char)(*p - 'A' + 'a');
-    *host = copy;
+    out->host = copy;
     return true;
 }
 
@@ -130,42 +130,48 @@ static void drop_duplicates(struct addresses *addresses)
     addresses->n = kept;
 }
 
-static bool resolve(struct loader *loader, struct place place, const char *host, const char *what,
-                    struct addresses *out)
+bool address_parse(struct loader *loader, struct place place, const char *text, uint16_t default_port,
+                   struct addresses *addresses)
 {
-    out->n = LOAD_ADDRESSES_MAX;
-    if (loader->hooks->resolve(loader->hooks->context, host, out->list, &out->n) == 0 && out->n > 0) {
-        drop_duplicates(out);
-        return true;
+    bool brackets = text[0] == '[';
+
+    memset(addresses, 0, sizeof *addresses);
+    if (strncmp(text, unix_prefix, sizeof unix_prefix - 1) == 0)
+        return read_unix(loader, place, text, addresses);
+    if (!split(loader, place, text, default_port, addresses))
+        return false;
+    addresses->n = read_numeric(addresses->host, brackets, &addresses->list[0]) ? 1 : 0;
+    if (addresses->n == 0 && (brackets || !is_host_name(addresses->host) || looks_numeric(addresses->host)))
+        return fail(loader, place, text, "is neither a host name nor an IP address");
+    if (addresses->n == 1)
+        set_port(&addresses->list[0], addresses->port);
+    addresses->name = arena_printf(loader->keep, brackets ? "[%s]:%u" : "%s:%u", addresses->host,
+                                   (unsigned)addresses->port);
+    return true;
+}
+
+bool address_resolve(struct loader *loader, struct place place, const char *what, struct addresses *addresses)
+{
+    const struct load_hooks *hooks = loader->hooks;
+
+    addresses->n = LOAD_ADDRESSES_MAX;
+    if (hooks->resolve(hooks->context, addresses->host, addresses->list, &addresses->n) != 0 || addresses->n == 0) {
+        errors_add(loader->errors, place, "host not found in %s", what);
+        return false;
     }
-    errors_add(loader->errors, place, "host not found in %s", what);
-    return false;
+    drop_duplicates(addresses);
+    for (size_t i = 0; i < addresses->n; i++)
+        set_port(&addresses->list[i], addresses->port);
+    return true;
 }
 
 bool address_read(struct loader *loader, struct place place, const char *text, const char *what,
                   struct addresses *addresses)
 {
-    const char *host;
-    bool brackets = text[0] == '[';
-
-    memset(addresses, 0, sizeof *addresses);
     /* When the list of findings is full, nothing is gained by asking for more names. */
-    if (errors_is_full(loader->errors))
+    if (errors_is_full(loader->errors) || !address_parse(loader, place, text, ADDRESS_PORT, addresses))
         return false;
-    if (strncmp(text, unix_prefix, sizeof unix_prefix - 1) == 0)
-        return read_unix(loader, place, text, addresses);
-    if (!split(loader, place, text, &host, &addresses->port))
-        return false;
-    addresses->n = read_numeric(host, brackets, &addresses->list[0]) ? 1 : 0;
-    if (addresses->n == 0 && (brackets || !is_host_name(host) || looks_numeric(host)))
-        return fail(loader, place, text, "is neither a host name nor an IP address");
-    if (addresses->n == 0 && !resolve(loader, place, host, what, addresses))
-        return false;
-    for (size_t i = 0; i < addresses->n; i++)
-        set_port(&addresses->list[i], addresses->port);
-    addresses->name =
-        arena_printf(loader->keep, brackets ? "[%s]:%u" : "%s:%u", host, (unsigned)addresses->port);
-    return true;
+    return addresses->n > 0 || address_resolve(loader, place, what, addresses);
 }
 
 bool address_equals(const struct server_address *a, const struct server_address *b)

@@ -8,14 +8,23 @@
 
 #include "config/load.h"
 
+#define ADDRESS_PORT 80u /* of servers and listens that name none */
+
 struct addresses {
     const char *name; /* as written, port added, lower case; in the snapshot's arena */
     uint16_t port;    /* 0 for unix sockets */
+    bool has_port;    /* it was written */
+    const char *host; /* lower case, without brackets; in the snapshot's arena; NULL for unix sockets */
     size_t n;
     struct server_address list[LOAD_ADDRESSES_MAX];
 };
 
-/* `what` ends the sentence about a name that is not found: "host not found in WHAT". Returns false with the
+/* Reads without resolving: n is 0 for a host name. Returns false with the finding added. */
+bool address_parse(struct loader *loader, struct place place, const char *text, uint16_t default_port,
+                   struct addresses *addresses);
+/* Fills in what a host name has now, by the system's own means. */
+bool address_resolve(struct loader *loader, struct place place, const char *what, struct addresses *addresses);
+/* Both, with port 80. `what` ends the sentence about a name that is not found: "host not found in WHAT". Returns false with the
  * finding added. */
 bool address_read(struct loader *loader, struct place place, const char *text, const char *what,
                   struct addresses *addresses);

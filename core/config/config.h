@@ -9,8 +9,9 @@
 
 #include "config/pattern.h"
 #include "config/template.h"
+#include "health/spec.h"
 #include "http/span.h"
-#include "upstream/pool.h"
+#include "upstream/wanted.h"
 
 #include <stdio.h>
 
@@ -32,7 +33,54 @@ struct http_settings {
     uint32_t client_min_rate;        /* bytes/s that a body must at least move in either direction; 0: any */
     uint32_t send_timeout_ms;        /* between two writes to a client that make progress */
     uint32_t proxy_connect_timeout_ms, proxy_send_timeout_ms, proxy_read_timeout_ms;
-    uint32_t proxy_tries;            /* servers tried for one request at most; 0: all */
+};
+
+/* A set of the statuses 100 to 599. */
+struct status_set {
+    uint64_t words[8];
+};
+
+static inline void status_set_add(struct status_set *set, int status)
+{
+    set->words[(status - 100) / 64] |= UINT64_C(1) << ((status - 100) % 64);
+}
+
+static inline bool status_set_has(const struct status_set *set, int status)
+{
+    return status >= 100 && status < 600 && (set->words[(status - 100) / 64] >> ((status - 100) % 64) & 1);
+}
+
+/* After what a request is tried at another server; bits. That no connection could be made always is a reason. */
+enum retry_cause {
+    RETRY_ERROR = 1,          /* the connection broke before the response */
+    RETRY_TIMEOUT = 2,        /* the server was silent */
+    RETRY_INVALID_HEADER = 4, /* what came was not HTTP */
+    RETRY_NON_IDEMPOTENT = 8  /* no reason: the others count for POST and the like, too */
+};
+
+enum sticky_kind { STICKY_OFF, STICKY_INSERT, STICKY_ROUTE };
+
+/* A group of servers: its pool, and what the proxy does around it. */
+struct group {
+    struct pool *pool;             /* borrowed from the snapshot's pools */
+    uint32_t index;                /* of both, in the snapshot */
+    struct template *key;          /* of a keyed strategy; NULL: none */
+    struct {
+        uint32_t causes;           /* enum retry_cause */
+        struct status_set statuses; /* responses that count as a reason */
+        uint32_t attempts;         /* servers tried for one request, the first included; 0: all */
+        uint32_t timeout_ms;       /* since the request began, after which none is tried any more; 0: no limit */
+        uint32_t budget;           /* percent of the requests that may be retried once they were sent */
+        uint64_t body;             /* bytes of a request body that are kept for another server */
+    } retry;
+    struct status_set fail_statuses; /* responses that the passive check counts as failures */
+    uint32_t queue_size, queue_timeout_ms; /* requests that wait for max_conns; 0: none */
+    struct {
+        enum sticky_kind kind;
+        const char *cookie, *secret, *path; /* secret NULL: a random one of this process */
+        uint32_t max_age_s;        /* 0: as long as the browser runs */
+        bool secure;
+    } sticky;
 };
 
 enum action_kind { ACTION_PROXY, ACTION_RESPOND, ACTION_REDIRECT };
@@ -45,6 +93,7 @@ struct respond {
 
 struct proxy_pass {
     struct pool *pool;      /* borrowed from snapshot->pools */
+    const struct group *group; /* the same pool with its settings */
     bool has_uri;           /* the URL had a URI part: it replaces the part of the path that the location matched */
     struct span uri;        /* that part */
     const char *url;        /* as written, for logs */
@@ -116,12 +165,29 @@ struct engine_settings {           /* the rare-event knobs of DESIGN.md 5.8 are 
     bool pin;                      /* pin workers to cores */
 };
 
+/*
+ * A server that is given by a name which is asked for again and again, and its places: servers of the pool that its addresses get, and
+ * that are ABSENT while they have none.
+ */
+struct named_server {
+    struct pool *pool;               /* borrowed from snapshot->pools */
+    const char *host;                /* what is asked for, in lower case */
+    uint16_t port;                   /* unless srv */
+    bool srv;
+    uint32_t first;        /* place of the server's own tier: index in the pool; found.n_places of them */
+    uint32_t first_backup; /* of SRV records behind those of the best priority; found.n_backup of them, or none */
+    struct wanted_list found;        /* what its places got first */
+    uint32_t ttl_ms;                 /* how long that holds */
+    bool partial;                    /* that was not all */
+};
+
 struct config {
     unsigned workers;              /* resolved: 1 to 512 */
     const char *user;              /* NULL: stay */
     const char *pid_file;          /* NULL: none */
     struct log_settings log;
     struct engine_settings engine;
+    struct resolver_settings resolver;
     struct http_settings settings; /* defaults of all sites */
 
     /* Before the site is known. */
@@ -137,6 +203,7 @@ struct config {
     uint32_t worker_connections;   /* clients of one worker */
     uint32_t lingering_timeout_ms, lingering_size; /* RFC 9112 9.6 */
     uint32_t shutdown_timeout_ms;  /* how long a graceful stop may take */
+    uint32_t health_probes;        /* in flight at a time, of all pools */
 
     size_t n_listens;
     struct listen *listens;
@@ -144,7 +211,12 @@ struct config {
     struct site *sites;
     size_t n_pools;
     struct pool **pools;
+    const struct group **groups;   /* one per pool */
     size_t n_servers;              /* over all pools: server.id is below it */
+    size_t n_named;
+    struct named_server *named;    /* of all pools */
+    size_t n_health;
+    struct health_pool *health;    /* the pools that are checked, or whose agents are asked */
 
     void *memory;                  /* private to core/config */
 };
@@ -159,7 +231,7 @@ struct config_options {
 };
 
 /*
- * Reads `path` and all it names, resolves names, loads strategies and error pages, compiles patterns. Control thread; blocks on
+ * Reads `path` and all it names, resolves names (a server's name that is not found is an error, as in nginx), loads strategies and error pages, compiles patterns. Control thread; blocks on
  * files and on name resolution. Returns 0 and *config, or -EINVAL / -ENOENT / -ENOMEM with at least one line in *errors. Warnings may
  * be in *errors also on success. The caller frees *errors in both cases.
  */

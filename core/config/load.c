@@ -6,6 +6,7 @@
 #include "config/load.h"
 #include "config/listens.h"
 #include "config/reader.h"
+#include "config/resolver.h"
 #include "config/sites.h"
 #include "config/source.h"
 #include "config/upstreams.h"
@@ -152,6 +153,7 @@ static int read_all(struct loader *loader, const char *path)
     const struct node *root = loader->documents[0];
     resolve_defaults(loader);
     check_engine(loader, place_of(root, "engine"));
+    resolver_read(loader, root);
     if (loader->sites_enabled != NULL)
         read_sites_enabled(loader, place_of(root, "sites_enabled"));
     for (size_t i = 0; i < loader->n_documents; i++)

@@ -24,6 +24,7 @@
 #define LOAD_LISTENS_MAX    512u
 #define LOAD_ADDRESSES_MAX  64u  /* of one name */
 #define LOAD_HEADERS_MAX    128u /* rules of one set_headers */
+#define LOAD_EXPECT_MAX     64u  /* statuses and ranges of one check */
 #define LOAD_MEMORY_MAX     ((size_t)512 << 20)
 
 /* The outside world. Each returns 0 or -errno, and what it gives belongs to the arena. */
@@ -34,11 +35,30 @@ struct load_hooks {
     int (*read_file)(void *context, struct arena *arena, const char *path, size_t limit, struct span *bytes);
     /* The names in a directory that end in ".conf" and do not begin with '.', sorted. */
     int (*list_dir)(void *context, struct arena *arena, const char *path, size_t *n, const char ***names);
-    /* Addresses of a host name, ports left 0; *n is the room on entry. -ENOENT when there are none. */
+    /* Addresses of a host name by the system's own means, ports left 0; *n is the room on entry. -ENOENT when there are none. */
     int (*resolve)(void *context, const char *host, struct server_address *addresses, size_t *n);
+    /* What resolve_now does (upstream/resolve.h): /etc/hosts and the DNS, as the name will be asked for again. */
+    int (*ask)(void *context, const struct resolver_settings *settings, const char *host, uint16_t port, bool srv,
+               struct resolve_answer *answer);
 };
 
 extern const struct load_hooks load_system_hooks;
+
+/* A server as written: one address, or a name. */
+struct server_entry {
+    struct server_spec spec; /* its name is the address as written, the port added */
+    bool resolve;            /* a name is asked for again and again */
+    bool srv;                /* a name is asked for its SRV records */
+    uint32_t n_addresses;    /* of a name that are used at most */
+};
+
+/* The group `health` of an upstream. */
+struct checks {
+    bool written; /* stands in the file */
+    struct health_spec spec;
+    const char *expect_body; /* as written; NULL: any body will do */
+    struct header_rules headers;
+};
 
 /* An upstream group, written or made for a URL. Lives in the snapshot's arena. */
 struct upstream {
@@ -47,9 +67,15 @@ struct upstream {
     bool written;      /* stands in the file; else made for a proxy_pass */
     struct pool *pool; /* NULL: it had errors, which have been reported */
     struct pool_spec spec;
+    struct group group;
+    size_t n_entries;
+    struct server_entry *entries; /* the servers as written */
+    size_t n_named;
+    struct named_server *named; /* those that are asked for again */
     int64_t *options; /* of the strategy, in the order of option_keys */
     const struct key *option_keys;
     size_t n_options;
+    struct checks checks;
 };
 
 /* What config_print needs beyond the snapshot; config->memory. */

@@ -4,9 +4,11 @@
  * it applies, so what is printed can be read again, and printed again the same. Control thread. Never changes
  * the snapshot.
  */
+#include "config/groups.h"
 #include "config/listens.h"
 #include "config/load.h"
 #include "config/value.h"
+#include "upstream/place.h"
 
 #include <stdlib.h>
 
@@ -73,9 +75,9 @@ static void print_group(struct printer *p, const char *name, enum context contex
     print_close(p, "};");
 }
 
-static void print_server(struct printer *p, const struct server_spec *server, bool last)
+static void print_server(struct printer *p, const struct server_entry *server, bool last)
 {
-    struct server_spec copy = *server;
+    struct server_entry copy = *server;
     struct targets targets = {.at = {[INTO_SERVER] = &copy}};
 
     print_open(p, NULL, "{");
@@ -83,18 +85,59 @@ static void print_server(struct printer *p, const struct server_spec *server, bo
     print_member_close(p, last);
 }
 
+static void print_rules(struct printer *p, const char *name, const struct header_rules *rules);
+
+static void print_expect(const struct printer *p, const struct health_spec *spec)
+{
+    print_line_start(p);
+    fputs("expect = [", p->out);
+    for (size_t i = 0; i < spec->n_expect; i++) {
+        const struct health_range *range = &spec->expect[i];
+
+        fprintf(p->out, range->from == range->to ? "%s \"%u\"" : "%s \"%u-%u\"", i > 0 ? "," : "", range->from,
+                range->to);
+    }
+    fputs(" ];\n", p->out);
+}
+
+static void print_checks(struct printer *p, struct checks *checks)
+{
+    struct targets targets = {.at = {[INTO_CHECKS] = checks}};
+
+    if (!checks->written)
+        return;
+    print_open(p, "health", "{");
+    print_values(p, CONTEXT_HEALTH, &targets);
+    if (checks->spec.type == HEALTH_HTTP)
+        print_expect(p, &checks->spec);
+    print_rules(p, "headers", &checks->headers);
+    print_close(p, "};");
+}
+
 static void print_upstream(struct printer *p, struct upstream *upstream)
 {
-    const struct pool_spec *spec = &upstream->spec;
-    struct targets targets = {.at = {[INTO_POOL] = &upstream->spec}};
+    struct targets targets = {.at = {[INTO_POOL] = &upstream->spec, [INTO_GROUP] = &upstream->group}};
 
     print_open(p, upstream->name, "{");
     print_values(p, CONTEXT_UPSTREAM, &targets);
     for (size_t i = 0; i < upstream->n_options; i++)
         print_key(p, &upstream->option_keys[i], &upstream->options[i]);
+    print_checks(p, &upstream->checks);
+    print_open(p, "retry", "{");
+    print_line_start(p);
+    groups_print_causes(&upstream->group, p->out);
+    print_values(p, CONTEXT_RETRY, &targets);
+    print_close(p, "};");
+    print_open(p, "passive", "{");
+    print_line_start(p);
+    groups_print_statuses(&upstream->group, p->out);
+    print_values(p, CONTEXT_PASSIVE, &targets);
+    print_close(p, "};");
+    print_group(p, "queue", CONTEXT_QUEUE, &targets);
+    print_group(p, "sticky", CONTEXT_STICKY, &targets);
     print_open(p, "servers", "(");
-    for (size_t i = 0; i < spec->n_servers; i++)
-        print_server(p, &spec->servers[i], i + 1 == spec->n_servers);
+    for (size_t i = 0; i < upstream->n_entries; i++)
+        print_server(p, &upstream->entries[i], i + 1 == upstream->n_entries);
     print_close(p, ");");
     print_close(p, "};");
 }
@@ -105,6 +148,25 @@ static void print_upstreams(struct printer *p, const struct storage *storage)
     for (size_t i = 0; i < storage->n_upstreams; i++)
         if (storage->upstreams[i]->written)
             print_upstream(p, storage->upstreams[i]);
+    print_close(p, "};");
+}
+
+static void print_resolver(struct printer *p, const struct config *config, const struct targets *targets)
+{
+    const struct resolver_settings *settings = &config->resolver;
+    char text[SERVER_NAME_MAX];
+
+    print_open(p, "resolver", "{");
+    if (settings->n_servers > 0) {
+        print_line_start(p);
+        fputs("servers = [", p->out);
+        for (size_t i = 0; i < settings->n_servers; i++) {
+            fputs(i > 0 ? ", " : " ", p->out);
+            value_print_string(server_address_print(&settings->servers[i], text, sizeof text), p->out);
+        }
+        fputs(" ];\n", p->out);
+    }
+    print_values(p, CONTEXT_RESOLVER, targets);
     print_close(p, "};");
 }
 
@@ -261,6 +323,7 @@ void config_print(const struct config *config, FILE *out)
     print_values(&printer, CONTEXT_MAIN, &targets);
     print_group(&printer, "log", CONTEXT_LOG, &targets);
     print_group(&printer, "engine", CONTEXT_ENGINE, &targets);
+    print_resolver(&printer, config, &targets);
     print_upstreams(&printer, &storage);
     print_open(&printer, "sites", "(");
     for (size_t i = 0; i < config->n_sites; i++)

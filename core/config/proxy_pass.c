@@ -99,6 +99,7 @@ void proxy_pass_read(struct loader *loader, struct place place, const char *text
     if (upstream == NULL)
         upstream = upstreams_of_url(loader, place, url.authority);
     proxy->pool = upstream == NULL ? NULL : upstream->pool;
+    proxy->group = upstream == NULL ? NULL : &upstream->group;
     proxy->has_uri = *url.uri != '\0';
     proxy->uri.len = strlen(url.uri);
     proxy->uri.p = arena_copy(loader->keep, url.uri, proxy->uri.len);

@@ -93,6 +93,17 @@ static void check_members(struct loader *loader, const struct key *key, const st
     }
 }
 
+/* Statuses may be numbers, ranges are strings. */
+static void check_ranges(struct loader *loader, const struct key *key, const struct node *node)
+{
+    char phrase[320];
+
+    for (size_t i = 0; i < node->n; i++)
+        if (node->children[i].kind != NODE_STRING && node->children[i].kind != NODE_INT)
+            errors_add(loader->errors, node->children[i].place, "\"%s\" must be %s", key->name,
+                       value_describe(key, phrase, sizeof phrase));
+}
+
 /* The shape of what has no single value; its owner reads it later, and can then rely on the kinds. */
 static void check_shape(struct loader *loader, const struct key *key, const struct node *node)
 {
@@ -108,6 +119,8 @@ static void check_shape(struct loader *loader, const struct key *key, const stru
         check_members(loader, key, kind == NODE_LIST ? node : &alone, NODE_STRING);
     else if (key->type == KEY_STATUSES && (kind == NODE_INT || kind == NODE_LIST))
         check_members(loader, key, kind == NODE_LIST ? node : &alone, NODE_INT);
+    else if (key->type == KEY_RANGES && (kind == NODE_INT || kind == NODE_STRING || kind == NODE_LIST))
+        check_ranges(loader, key, kind == NODE_LIST ? node : &alone);
     else if (key->type == KEY_HEADERS && (kind == NODE_GROUP || kind == NODE_LIST))
         check_members(loader, key, node, kind == NODE_GROUP ? NODE_STRING : NODE_GROUP);
     else

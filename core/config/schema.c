@@ -17,7 +17,10 @@
 #define CONFIG(member)   PUT(INTO_CONFIG, struct config, member)
 #define SETTING(member)  PUT(INTO_SETTINGS, struct http_settings, member)
 #define POOL(member)     PUT(INTO_POOL, struct pool_spec, member)
-#define SERVER(member)   PUT(INTO_SERVER, struct server_spec, member)
+#define CHECKS(member)   PUT(INTO_CHECKS, struct checks, member)
+#define GROUP(member)    PUT(INTO_GROUP, struct group, member)
+#define SERVER(member)   PUT(INTO_SERVER, struct server_entry, spec.member)
+#define ENTRY(member)    PUT(INTO_SERVER, struct server_entry, member)
 #define LOCATION(member) PUT(INTO_LOCATION, struct location, member)
 #define TEXT(member)     PUT(INTO_TEXT, struct text, member)
 #define RANGE(low, high) .min = (low), .max = (high)
@@ -31,7 +34,16 @@
 #define DAY_MS  (24 * HOUR_MS)
 
 static const struct word worker_words[] = {{"auto", 0}, {NULL, 0}};
+static const struct word sticky_words[] = {
+    {"off", STICKY_OFF}, {"insert", STICKY_INSERT}, {"route", STICKY_ROUTE}, {NULL, 0}};
 static const struct word off_words[] = {{"off", 0}, {NULL, 0}};
+static const struct word check_words[] = {
+    {"tcp", HEALTH_TCP}, {"http", HEALTH_HTTP}, {"none", HEALTH_NONE}, {NULL, 0}};
+static const struct word initial_words[] = {{"up", HEALTH_UP},
+                                            {"fully-up", HEALTH_FULLY_UP},
+                                            {"down", HEALTH_DOWN},
+                                            {"fully-down", HEALTH_FULLY_DOWN},
+                                            {NULL, 0}};
 static const struct word format_words[] = {{"combined", false}, {"json", true}, {NULL, 0}};
 static const struct word level_words[] = {
     {"emerg", LOG_EMERG},     {"alert", LOG_ALERT},
@@ -130,6 +142,9 @@ static const struct key keys[] = {
     {"lingering_size", IN(MAIN), KEY_SIZE, CONFIG(lingering_size), .fallback = "1m", RANGE(0, GIB),
      SAYS("How much a closing connection still reads.")},
 
+    {"health_probes", IN(MAIN), KEY_INT, CONFIG(health_probes), .fallback = "256", RANGE(1, 65536),
+     SAYS("Health checks in flight at a time, of all upstreams together; others wait for their turn.")},
+
     /* Requests: for all sites, one site or one location. */
     {"client_max_body_size", IN_SETTINGS, KEY_SIZE, SETTING(client_max_body_size), .fallback = "1m",
      RANGE(0, 1024 * TIB), SAYS("The largest request body; larger ones are answered 413. 0: no limit.")},
@@ -146,8 +161,6 @@ static const struct key keys[] = {
      RANGE(1, DAY_MS), SAYS("How long a server may pause in taking a request.")},
     {"proxy_read_timeout", IN_SETTINGS, KEY_TIME, SETTING(proxy_read_timeout_ms), .fallback = "60s",
      RANGE(1, DAY_MS), SAYS("How long a server may pause before and within a response.")},
-    {"proxy_tries", IN_SETTINGS, KEY_INT, SETTING(proxy_tries), .fallback = "0", RANGE(0, POOL_SERVERS_MAX),
-     SAYS("Servers tried for one request at most. 0: all.")},
 
     /* The event engine: rare events are made common with these. */
     {"engine", IN(MAIN), KEY_GROUP, .inside = CONTEXT_ENGINE, SAYS("Sizes of the event engine's parts.")},
@@ -174,6 +187,19 @@ static const struct key keys[] = {
     {"pin", IN(ENGINE), KEY_BOOL, CONFIG(engine.pin), .fallback = "true",
      SAYS("Whether each worker stays on a processor of its own.")},
 
+    /* Names of servers. */
+    {"resolver", IN(MAIN), KEY_GROUP, .inside = CONTEXT_RESOLVER, SAYS("How names of servers are looked up.")},
+    {"servers", IN(RESOLVER), KEY_STRINGS,
+     SAYS("Name servers, as \"127.0.0.1\" or \"[::1]:5353\"; those of /etc/resolv.conf when there are none.")},
+    {"timeout", IN(RESOLVER), KEY_TIME, CONFIG(resolver.timeout_ms), .fallback = "2s", RANGE(10, 60 * 1000),
+     SAYS("How long a name server may take for the first try; further ones get longer.")},
+    {"tries", IN(RESOLVER), KEY_INT, CONFIG(resolver.tries), .fallback = "2", RANGE(1, 10),
+     SAYS("How often each name server is asked.")},
+    {"ttl_min", IN(RESOLVER), KEY_TIME, CONFIG(resolver.ttl_min_ms), .fallback = "1s", RANGE(1, DAY_MS),
+     SAYS("What an answer holds at least, and the first pause after a failure.")},
+    {"ttl_max", IN(RESOLVER), KEY_TIME, CONFIG(resolver.ttl_max_ms), .fallback = "1h", RANGE(1, DAY_MS),
+     SAYS("What an answer holds at most.")},
+
     /* Upstreams. */
     {"upstreams", IN_FILES, KEY_NAMED, .inside = CONTEXT_UPSTREAM,
      SAYS("Groups of servers, each under its name.")},
@@ -190,18 +216,114 @@ static const struct key keys[] = {
      SAYS("How old a connection to a server may become.")},
     {"keepalive_requests", IN(UPSTREAM), KEY_INT, POOL(keepalive_requests), .fallback = "1000",
      RANGE(1, INT32_MAX), SAYS("Requests over one connection to a server.")},
+    {"health", IN(UPSTREAM), KEY_GROUP, .inside = CONTEXT_HEALTH,
+     SAYS("Active checks: each server is asked again and again whether it is well.")},
+
+    /* Active checks. */
+    {"type", IN(HEALTH), KEY_WORD, CHECKS(spec.type), .fallback = "tcp", .words = check_words,
+     SAYS("What a server must do: accept a connection, answer an HTTP request, or nothing (then there is only the agent).")},
+    {"method", IN(HEALTH), KEY_STRING, CHECKS(spec.method), .fallback = "GET", .flags = KEY_NOT_EMPTY,
+     SAYS("The request's method.")},
+    {"path", IN(HEALTH), KEY_STRING, CHECKS(spec.path), .fallback = "/", .flags = KEY_NOT_EMPTY,
+     SAYS("Its path and query.")},
+    {"host", IN(HEALTH), KEY_STRING, CHECKS(spec.host), .flags = KEY_NOT_EMPTY,
+     SAYS("Its Host; the server's address where it is not given.")},
+    {"headers", IN(HEALTH), KEY_HEADERS, SAYS("Further headers of the request.")},
+    {"expect", IN(HEALTH), KEY_RANGES, .fallback = "200-399", RANGE(100, 599),
+     SAYS("The statuses that are good.")},
+    {"expect_body", IN(HEALTH), KEY_STRING, CHECKS(expect_body), .flags = KEY_NOT_EMPTY,
+     SAYS("What the first 4096 bytes of the body must hold: a text, \"~ regex\", or \"~* regex\" without case.")},
+    {"interval", IN(HEALTH), KEY_TIME, CHECKS(spec.interval_ms), .fallback = "5s", RANGE(10, DAY_MS),
+     SAYS("The time from the start of one check of a server to the start of the next.")},
+    {"fast_interval", IN(HEALTH), KEY_TIME, CHECKS(spec.fast_interval_ms), .fallback = "0", RANGE(0, DAY_MS),
+     SAYS("The same while checks speak for a change, but fewer than rise or fall. 0: as interval.")},
+    {"timeout", IN(HEALTH), KEY_TIME, CHECKS(spec.timeout_ms), .fallback = "2s", RANGE(1, HOUR_MS),
+     SAYS("How long a check may take, from its connect to its result.")},
+    {"rise", IN(HEALTH), KEY_INT, CHECKS(spec.rise), .fallback = "2", RANGE(1, 1000),
+     SAYS("Good checks in a row that bring a server into service.")},
+    {"fall", IN(HEALTH), KEY_INT, CHECKS(spec.fall), .fallback = "3", RANGE(1, 1000),
+     SAYS("Failed checks in a row that take it out.")},
+    {"jitter", IN(HEALTH), KEY_INT, CHECKS(spec.jitter), .fallback = "5", RANGE(0, 50), .unit = "percent",
+     SAYS("By how much an interval is made longer or shorter at random, so that checks do not come in step.")},
+    {"port", IN(HEALTH), KEY_INT, CHECKS(spec.port), .fallback = "0", RANGE(0, 65535),
+     SAYS("The port that is checked. 0: the server's own.")},
+    {"initial", IN(HEALTH), KEY_WORD, CHECKS(spec.initial), .fallback = "up", .words = initial_words,
+     SAYS("What a server is before its first check. \"up\" and \"down\" change with that check, the others by fall and rise.")},
+    {"agent_port", IN(HEALTH), KEY_INT, CHECKS(spec.agent_port), .fallback = "0", RANGE(0, 65535),
+     SAYS("The port on the server's host where an agent tells its state in the words of HAProxy's agent-check. 0: there is none.")},
+    {"agent_interval", IN(HEALTH), KEY_TIME, CHECKS(spec.agent_interval_ms), .fallback = "0", RANGE(0, DAY_MS),
+     SAYS("The time from one question to the agent to the next. 0: as interval.")},
+
+    {"key", IN(UPSTREAM), KEY_TEMPLATE, GROUP(key), .flags = KEY_NOT_EMPTY,
+     SAYS("What a strategy that hashes does hash: a string with variables.")},
+    {"retry", IN(UPSTREAM), KEY_GROUP, .inside = CONTEXT_RETRY,
+     SAYS("When a request is tried at another server. One that could not be connected to always is a reason.")},
+    {"on", IN(RETRY), KEY_STRINGS,
+     SAYS("\"error\", \"timeout\", \"invalid_header\", a status as \"http_503\", and \"non_idempotent\" for POST and the like too; "
+          "[ \"error\", \"timeout\" ] unless given.")},
+    {"attempts", IN(RETRY), KEY_INT, GROUP(retry.attempts), .fallback = "0", RANGE(0, POOL_SERVERS_MAX),
+     SAYS("Servers tried for one request, the first included. 0: all.")},
+    {"timeout", IN(RETRY), KEY_TIME, GROUP(retry.timeout_ms), .fallback = "0s", RANGE(0, DAY_MS),
+     SAYS("How long after its begin a request is still tried anew. 0: no limit.")},
+    {"budget", IN(RETRY), KEY_INT, GROUP(retry.budget), .fallback = "20", RANGE(0, 100), .unit = "percent",
+     SAYS("Of the requests, how many may be tried again once they were sent: so a failing group is not given more to do.")},
+    {"body", IN(RETRY), KEY_SIZE, GROUP(retry.body), .fallback = "64k", RANGE(0, MIB),
+     SAYS("The largest request body that is kept to be sent again.")},
+    {"passive", IN(UPSTREAM), KEY_GROUP, .inside = CONTEXT_PASSIVE,
+     SAYS("How requests that fail take servers out of service; max_fails and fail_timeout stand at the servers.")},
+    {"statuses", IN(PASSIVE), KEY_STATUSES, RANGE(100, 599),
+     SAYS("Responses that count as failures, besides errors and timeouts.")},
+    {"max_ejected", IN(PASSIVE), KEY_INT, POOL(max_ejected), .fallback = "100", RANGE(0, 100), .unit = "percent",
+     SAYS("How many of the servers may be out at a time. When all are, the group is served as if none were.")},
+    {"max_time", IN(PASSIVE), KEY_TIME, POOL(max_eject_time_ms), .fallback = "5m", RANGE(1, DAY_MS),
+     SAYS("The longest that a server is out: fail_timeout at first, twice as long each time in a row.")},
+    {"queue", IN(UPSTREAM), KEY_GROUP, .inside = CONTEXT_QUEUE,
+     SAYS("Requests wait here while all servers are at max_conns.")},
+    {"size", IN(QUEUE), KEY_INT, GROUP(queue_size), .fallback = "0", RANGE(0, 1000000),
+     SAYS("Requests that may wait, over all workers. 0: none; they are answered 503 at once.")},
+    {"timeout", IN(QUEUE), KEY_TIME, GROUP(queue_timeout_ms), .fallback = "60s", RANGE(1, DAY_MS),
+     SAYS("How long one may wait; then it is answered 503.")},
+    {"sticky", IN(UPSTREAM), KEY_GROUP, .inside = CONTEXT_STICKY,
+     SAYS("Keeps a client at the server that served it first, by a cookie.")},
+    {"type", IN(STICKY), KEY_WORD, GROUP(sticky.kind), .fallback = "off", .words = sticky_words,
+     SAYS("\"insert\": a signed cookie of Fairlead's own; \"route\": a cookie of the servers that ends in one's route, as "
+          "JSESSIONID=x.a.")},
+    {"cookie", IN(STICKY), KEY_STRING, GROUP(sticky.cookie), .fallback = "fairlead",
+     .flags = KEY_FIELD_VALUE | KEY_NOT_EMPTY, SAYS("The cookie's name.")},
+    {"secret", IN(STICKY), KEY_STRING, GROUP(sticky.secret), .flags = KEY_NOT_EMPTY,
+     SAYS("What signs it. Without, a random one that ends with the process: give one where several proxies serve.")},
+    {"path", IN(STICKY), KEY_STRING, GROUP(sticky.path), .fallback = "/", .flags = KEY_FIELD_VALUE | KEY_NOT_EMPTY,
+     SAYS("The cookie's Path.")},
+    {"max_age", IN(STICKY), KEY_INT, GROUP(sticky.max_age_s), .fallback = "0", RANGE(0, INT32_MAX), .unit = "seconds",
+     SAYS("Its Max-Age. 0: as long as the browser runs.")},
+    {"secure", IN(STICKY), KEY_BOOL, GROUP(sticky.secure), .fallback = "false",
+     SAYS("Whether it is marked Secure.")},
     {"address", IN(SERVER), KEY_STRING, SERVER(name), .flags = KEY_REQUIRED | KEY_NOT_EMPTY,
      SAYS("\"host\", \"host:port\" or \"unix:/path\"; the port is 80 unless given.")},
-    {"weight", IN(SERVER), KEY_INT, SERVER(weight), .fallback = "1", RANGE(1, 65535),
-     SAYS("The server's share, beside the others' weights.")},
+    {"resolve", IN(SERVER), KEY_BOOL, ENTRY(resolve), .fallback = "true",
+     SAYS("Whether a host name is looked up again when its TTL is over; else once, by the system's own means.")},
+    {"srv", IN(SERVER), KEY_BOOL, ENTRY(srv), .fallback = "false",
+     SAYS("Whether ports, weights and backups come from SRV records of the name; so it is for names with '_'.")},
+    {"addresses", IN(SERVER), KEY_INT, ENTRY(n_addresses), .fallback = "8", RANGE(1, PLACES_MAX),
+     SAYS("Addresses of a host name that are used at most; so many servers are set aside for it.")},
+    {"weight", IN(SERVER), KEY_INT, SERVER(weight), .fallback = "1", RANGE(0, 65535),
+     SAYS("The server's share, beside the others' weights. 0: no new requests.")},
+    {"max_conns", IN(SERVER), KEY_INT, SERVER(max_conns), .fallback = "0", RANGE(0, INT32_MAX),
+     SAYS("Requests that the server gets at a time, over all workers. 0: any number.")},
+    {"slow_start", IN(SERVER), KEY_TIME, SERVER(slow_start_ms), .fallback = "0s", RANGE(0, DAY_MS),
+     SAYS("How long the server takes to its full weight once it is back in service.")},
+    {"drain", IN(SERVER), KEY_BOOL, SERVER(drain), .fallback = "false",
+     SAYS("Whether the server gets only the requests that are bound to it by a sticky session.")},
+    {"route", IN(SERVER), KEY_STRING, SERVER(route), .flags = KEY_NOT_EMPTY,
+     SAYS("What the cookies of a sticky route call the server.")},
     {"down", IN(SERVER), KEY_BOOL, SERVER(down), .fallback = "false",
      SAYS("Whether the server is out of service.")},
     {"backup", IN(SERVER), KEY_BOOL, SERVER(backup), .fallback = "false",
      SAYS("Whether the server serves only when no other can.")},
-    {"max_fails", IN(SERVER), KEY_INT, SERVER(max_fails), .fallback = "1", RANGE(0, 65535),
+    {"max_fails", IN(SERVER), KEY_INT, SERVER(max_fails), .fallback = "1", RANGE(0, POOL_FAILS_MAX),
      SAYS("Failures within fail_timeout that take the server out of service. 0: never.")},
     {"fail_timeout", IN(SERVER), KEY_TIME, SERVER(fail_timeout_ms), .fallback = "10s", RANGE(1, DAY_MS),
-     SAYS("The time within which failures count, and for which the server is then out of service.")},
+     SAYS("The time within which failures count, and for which the server is out of service at first.")},
 
     /* Sites. */
     {"sites", IN_FILES, KEY_LIST, .inside = CONTEXT_SITE, SAYS("What is served, by address and host name.")},

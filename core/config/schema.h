@@ -17,8 +17,14 @@
     X(CONTEXT_FILE, "a file of sites_enabled")                                                               \
     X(CONTEXT_LOG, "log")                                                                                    \
     X(CONTEXT_ENGINE, "engine")                                                                              \
+    X(CONTEXT_RESOLVER, "resolver")                                                                          \
     X(CONTEXT_UPSTREAM, "an upstream")                                                                       \
+    X(CONTEXT_HEALTH, "health")                                                                              \
     X(CONTEXT_SERVER, "a server of an upstream")                                                             \
+    X(CONTEXT_RETRY, "retry")                                                                                \
+    X(CONTEXT_PASSIVE, "passive")                                                                            \
+    X(CONTEXT_QUEUE, "queue")                                                                                \
+    X(CONTEXT_STICKY, "sticky")                                                                              \
     X(CONTEXT_SITE, "a site")                                                                                \
     X(CONTEXT_LOCATION, "a location")                                                                        \
     X(CONTEXT_RESPOND, "respond")                                                                            \
@@ -49,6 +55,7 @@ enum key_type {
     KEY_LIST,     /* a list of such groups */
     KEY_STRINGS,  /* a string or a list of strings */
     KEY_STATUSES, /* a number or a list of numbers */
+    KEY_RANGES,   /* a status, a range of them as a string, or a list of such */
     KEY_HEADERS   /* a group of name = value, or a list of groups of the context CONTEXT_HEADER */
 };
 
@@ -60,8 +67,10 @@ enum into {
     INTO_CONFIG,
     INTO_SETTINGS, /* struct http_settings */
     INTO_POOL,     /* struct pool_spec */
+    INTO_CHECKS,   /* struct checks */
+    INTO_GROUP,    /* struct group */
     INTO_OPTIONS,  /* int64_t per option of the strategy */
-    INTO_SERVER,   /* struct server_spec */
+    INTO_SERVER,   /* struct server_entry */
     INTO_LOCATION, /* struct location */
     INTO_TEXT,     /* struct text */
     N_INTO

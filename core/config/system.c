@@ -141,4 +141,11 @@ static int resolve(void *context, const char *host, struct server_address *addre
     return *n > 0 ? 0 : -ENOENT;
 }
 
-const struct load_hooks load_system_hooks = {NULL, LOAD_MEMORY_MAX, read_file, list_dir, resolve};
+static int ask(void *context, const struct resolver_settings *settings, const char *host, uint16_t port, bool srv,
+               struct resolve_answer *answer)
+{
+    (void)context;
+    return resolve_now(settings, host, port, srv, answer);
+}
+
+const struct load_hooks load_system_hooks = {NULL, LOAD_MEMORY_MAX, read_file, list_dir, resolve, ask};

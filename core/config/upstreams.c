@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * From the group of a file to a pool. The options of a strategy are read like any other key, by rows made of
- * its own table. Control thread; blocks on modules and name resolution.
+ * its own table. Control thread; blocks on modules and, in servers.c, on names.
  */
 #include "config/upstreams.h"
-#include "config/address.h"
+#include "config/checks.h"
+#include "config/groups.h"
 #include "config/nearest.h"
 #include "config/reader.h"
+#include "config/servers.h"
 #include "config/value.h"
 #include "upstream/strategy.h"
 
 #include <assert.h>
-
-struct server_list {
-    size_t n, room;
-    struct server_spec *servers; /* in the scratch arena */
-};
 
 static void release_pool(void *pool)
 {
@@ -116,51 +113,6 @@ static bool read_option_table(struct loader *loader, const struct node *group, s
     return true;
 }
 
-static void add_server(struct loader *loader, struct server_list *list, const struct server_spec *spec)
-{
-    list->servers =
-        arena_grow(loader->scratch, list->servers, &list->room, list->n + 1, sizeof list->servers[0]);
-    list->servers[list->n++] = *spec;
-}
-
-/* A name with several addresses is several servers, which then go by their addresses. */
-static void add_addresses(struct loader *loader, struct place place, struct server_spec *spec,
-                          struct server_list *list)
-{
-    struct addresses addresses;
-    const char *nearest = upstreams_nearest(loader->storage, spec->name);
-    const char *what =
-        nearest == NULL || strcmp(nearest, spec->name) == 0
-            ? arena_printf(loader->scratch, "upstream \"%s\"", spec->name)
-            : arena_printf(loader->scratch, "upstream \"%s\"; did you mean the upstream \"%s\"?", spec->name,
-                           nearest);
-
-    if (!address_read(loader, place, spec->name, what, &addresses))
-        return;
-    for (size_t i = 0; i < addresses.n; i++) {
-        spec->address = addresses.list[i];
-        spec->name = addresses.n == 1 ? addresses.name : address_print(loader, &addresses.list[i]);
-        add_server(loader, list, spec);
-    }
-}
-
-static void read_servers(struct loader *loader, const struct node *group, struct server_list *list)
-{
-    struct node nodes = reader_member(group, "servers", NODE_LIST);
-
-    for (size_t i = 0; i < nodes.n; i++) {
-        const struct node *node = &nodes.children[i];
-        const struct node *address = node_member(node, "address");
-        struct server_spec spec = {0};
-        struct targets targets = {.at = {[INTO_SERVER] = &spec}};
-
-        reader_defaults(loader, CONTEXT_SERVER, &targets);
-        reader_group(loader, node, CONTEXT_SERVER, &targets, NULL);
-        if (spec.name != NULL)
-            add_addresses(loader, address->place, &spec, list);
-    }
-}
-
 /* Leaves upstream->pool NULL when the pool cannot be made. */
 static void make_pool(struct loader *loader, struct upstream *upstream, const struct server_list *list)
 {
@@ -175,8 +127,10 @@ static void make_pool(struct loader *loader, struct upstream *upstream, const st
     if (pool_create(&upstream->spec, &upstream->pool, error, sizeof error) != 0) {
         errors_add(loader->errors, upstream->place, "%s", error);
         upstream->pool = NULL;
+        return;
     }
-    *slot = upstream->pool;
+    *slot = upstream->group.pool = upstream->pool;
+    servers_place(loader, upstream, list);
 }
 
 static void read_upstream(struct loader *loader, const struct node *node)
@@ -198,12 +152,18 @@ static void read_upstream(struct loader *loader, const struct node *node)
     bool known = read_option_table(loader, node, upstream);
     struct extra_keys extra = {upstream->n_options, upstream->option_keys, !known};
     targets.at[INTO_POOL] = &upstream->spec;
+    targets.at[INTO_GROUP] = &upstream->group;
     targets.at[INTO_OPTIONS] = upstream->options;
+    targets.at[INTO_CHECKS] = &upstream->checks;
     reader_defaults(loader, CONTEXT_UPSTREAM, &targets);
     reader_group(loader, node, CONTEXT_UPSTREAM, &targets, &extra);
-    read_servers(loader, node, &list);
+    checks_read(loader, node, &upstream->checks);
+    groups_read(loader, node, &upstream->group);
+    servers_read(loader, node, upstream, &list);
     if (config_errors_count(loader->errors) == errors_before && !errors_is_full(loader->errors))
         make_pool(loader, upstream, &list);
+    if (upstream->pool != NULL)
+        groups_check(loader, node, &upstream->group);
 }
 
 void upstreams_read(struct loader *loader, const struct node *document)
@@ -238,7 +198,7 @@ const struct upstream *upstreams_of_url(struct loader *loader, struct place plac
 {
     const char *name = complete_name(loader, authority);
     struct upstream *upstream = find_made(loader->storage, name);
-    struct server_spec spec = {0};
+    struct server_entry entry = {0};
     struct server_list list = {0};
     struct targets targets = {0};
 
@@ -248,14 +208,29 @@ const struct upstream *upstreams_of_url(struct loader *loader, struct place plac
     if (upstream == NULL)
         return NULL;
     targets.at[INTO_POOL] = &upstream->spec;
-    targets.at[INTO_SERVER] = &spec;
+    targets.at[INTO_GROUP] = &upstream->group;
+    targets.at[INTO_SERVER] = &entry;
+    targets.at[INTO_CHECKS] = &upstream->checks;
     reader_defaults(loader, CONTEXT_UPSTREAM, &targets);
     reader_defaults(loader, CONTEXT_SERVER, &targets);
-    spec.name = authority;
-    add_addresses(loader, place, &spec, &list);
+    groups_read(loader, NULL, &upstream->group);
+    entry.spec.name = authority;
+    servers_add(loader, place, &entry, &list);
     if (list.n > 0)
         make_pool(loader, upstream, &list);
     return upstream;
+}
+
+static void publish_named(struct loader *loader)
+{
+    const struct storage *storage = loader->storage;
+    struct config *config = loader->config;
+    size_t n = 0;
+
+    config->named = arena_alloc(loader->keep, config->n_named, sizeof config->named[0]);
+    for (size_t i = 0; i < storage->n_upstreams; i++)
+        for (size_t k = 0; k < storage->upstreams[i]->n_named; k++)
+            config->named[n++] = storage->upstreams[i]->named[k];
 }
 
 void upstreams_publish(struct loader *loader)
@@ -264,12 +239,20 @@ void upstreams_publish(struct loader *loader)
     struct config *config = loader->config;
 
     config->pools = arena_alloc(loader->keep, storage->n_upstreams, sizeof(struct pool *));
+    config->health = arena_alloc(loader->keep, storage->n_upstreams, sizeof(struct health_pool));
+    config->groups = arena_alloc(loader->keep, storage->n_upstreams, sizeof(struct group *));
     for (size_t i = 0; i < storage->n_upstreams; i++) {
         struct pool *pool = storage->upstreams[i]->pool;
 
         assert(pool != NULL);
+        storage->upstreams[i]->group.index = (uint32_t)config->n_pools;
+        config->groups[config->n_pools] = &storage->upstreams[i]->group;
         config->pools[config->n_pools++] = pool;
         for (size_t k = 0; k < pool_n_servers(pool); k++)
             pool_server(pool, k)->id = (uint32_t)config->n_servers++;
+        config->n_named += storage->upstreams[i]->n_named;
+        if (checks_are_wanted(&storage->upstreams[i]->checks))
+            config->health[config->n_health++] = (struct health_pool){pool, &storage->upstreams[i]->checks.spec};
     }
+    publish_named(loader);
 }

@@ -38,11 +38,14 @@ bool value_is_single(const struct key *key)
 void value_store(const struct key *key, void *field, int64_t value)
 {
     uint8_t one = (uint8_t)value;
+    uint16_t two = (uint16_t)value;
     uint32_t four = (uint32_t)value;
 
-    assert(key->width == 1 || key->width == 4 || key->width == 8);
+    assert(key->width == 1 || key->width == 2 || key->width == 4 || key->width == 8);
     if (key->width == 1)
         memcpy(field, &one, sizeof one);
+    else if (key->width == 2)
+        memcpy(field, &two, sizeof two);
     else if (key->width == 4)
         memcpy(field, &four, sizeof four);
     else
@@ -52,11 +55,16 @@ void value_store(const struct key *key, void *field, int64_t value)
 /* Fields of 4 bytes hold an int (words, where -1 may stand) or an unsigned below INT32_MAX. */
 static int64_t load_number(const struct key *key, const void *field)
 {
+    uint16_t two;
     int32_t four;
     int64_t eight;
 
     if (key->width == 1)
         return *(const uint8_t *)field;
+    if (key->width == 2) {
+        memcpy(&two, field, sizeof two);
+        return two;
+    }
     if (key->width == 4) {
         memcpy(&four, field, sizeof four);
         return four;
@@ -381,6 +389,7 @@ static const struct type types[] = {
     [KEY_LIST] = {"a list of groups", "( { ... }, { ... } )", false, NULL, NULL},
     [KEY_STRINGS] = {"a list of strings", "[ \"a\", \"b\" ]", false, NULL, NULL},
     [KEY_STATUSES] = {"a list of statuses", "[ 502, 503 ]", false, NULL, NULL},
+    [KEY_RANGES] = {"a list of statuses or ranges", "[ \"200-399\", \"404\" ]", false, NULL, NULL},
     [KEY_HEADERS] = {"a group of headers", "{ X-Name = \"value\"; }", false, NULL, NULL},
 };
 

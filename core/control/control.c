@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The control thread; see control.h. The order of start is: configuration, logs, signals, sockets, privileges, probe,
- * workers; the order of stop is its reverse.
+ * health thread, workers; the order of stop is its reverse.
  */
 #include "control/control.h"
 
 #include "config/config.h"
 #include "control/listener.h"
+#include "control/names.h"
 #include "control/privileges.h"
 #include "control/report.h"
 #include "engine/clock.h"
 #include "engine/log.h"
 #include "engine/probe.h"
 #include "engine/worker.h"
+#include "health/health.h"
+#include "proxy/queue.h"
 #include "proxy/service.h"
+#include "proxy/sticky.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,15 +32,21 @@
 #define TEXT_MAX      512u
 #define TICK_MS       250 /* how often the end of a graceful stop is looked for */
 #define HEAP_PER_CORE (256ull << 20) /* bytes that incomplete and waiting heads of one worker may take */
+#define HEALTH_HEAP   (64ull << 20)  /* the same of the health thread */
+#define HEALTH_SQ     256u          /* entries of its submission queue, at most */
 
 struct control {
     struct config *config;
     struct listeners listeners;
     struct router *router;
+    struct queues *queues;
+    struct sticky_values *sticky;
     struct probe probe;
     struct worker **workers;
     struct service **services;
+    struct names *names;
     unsigned n_created, n_running;
+    struct health *health; /* NULL: nothing is to be checked */
     int signals;
 };
 
@@ -115,10 +125,10 @@ static int open_signals(void)
     return fd >= 0 ? fd : -errno;
 }
 
-/* A client costs a descriptor, and so does its server's side. */
+/* A client costs a descriptor, and so does its server's side, and so does a health check. */
 static void raise_file_limit(const struct config *config)
 {
-    rlim_t wanted = (rlim_t)config->workers * config->worker_connections * 2 + 256;
+    rlim_t wanted = (rlim_t)config->workers * config->worker_connections * 2 + config->health_probes + 256;
     struct rlimit limit, hard;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
@@ -156,29 +166,93 @@ static struct worker_config worker_settings(const struct control *control, unsig
     };
 }
 
-static int create_workers(struct control *control)
+/* Probes are short: a ring and buffers of a size that does not grow with the servers. */
+static struct worker_config health_settings(const struct control *control)
+{
+    struct worker_config settings = worker_settings(control, control->config->workers);
+
+    settings.pin = false;
+    /* Not more than the workers': cq_entries is theirs, and may not be less. */
+    if (settings.ring.sq_entries > HEALTH_SQ)
+        settings.ring.sq_entries = HEALTH_SQ;
+    settings.ring.buffers = (struct buffers_config){.ring_entries = 64,
+                                                    .blocks_max = 1024,
+                                                    .block_size = 4096,
+                                                    .bulk_max = 16,
+                                                    .bulk_size = 16384,
+                                                    .heap_max = HEALTH_HEAP};
+    return settings;
+}
+
+/* The first states stand before a worker can pick. */
+static int start_health(struct control *control)
+{
+    const struct config *config = control->config;
+    const struct health_config health = {.pools = config->health,
+                                         .n_pools = config->n_health,
+                                         .probes_max = config->health_probes,
+                                         .worker = health_settings(control)};
+    char text[TEXT_MAX];
+    int error;
+
+    if (config->n_health == 0)
+        return 0;
+    error = health_create(&health, &control->health);
+    if (!error)
+        error = health_start(control->health);
+    if (error) {
+        snprintf(text, sizeof(text), "cannot start the health thread (%d: %s)", -error, strerror(-error));
+        return fail(text);
+    }
+    return 0;
+}
+
+/* What the workers share. */
+static int create_shared(struct control *control)
 {
     unsigned n = control->config->workers;
-    int error;
 
     control->workers = calloc(n, sizeof(*control->workers));
     control->services = calloc(n, sizeof(*control->services));
     if (!control->workers || !control->services || router_create(control->config, &control->router) != 0)
         return -ENOMEM;
+    control->queues = queues_create(control->config, control->workers);
+    return control->queues ? sticky_create(control->config, &control->sticky) : -ENOMEM;
+}
+
+static int create_workers(struct control *control)
+{
+    unsigned n = control->config->workers;
+    int error = create_shared(control);
+    struct shared shared = {control->config, control->router, control->queues, control->sticky};
+
+    if (error)
+        return error;
     for (unsigned i = 0; i < n; i++, control->n_created++) {
         struct worker_config settings = worker_settings(control, i);
 
         error = worker_create(&settings, &control->workers[i]);
         if (error)
             return error;
-        error = service_create(control->workers[i], control->config, control->router,
-                               listeners_of_worker(&control->listeners, i), &control->services[i]);
+        error = service_create(control->workers[i], &shared, listeners_of_worker(&control->listeners, i),
+                               &control->services[i]);
         if (error) {
             worker_destroy(control->workers[i]);
             return error;
         }
     }
     return 0;
+}
+
+/* Names that are to be asked for again; most configurations have none. */
+static int start_names(struct control *control)
+{
+    struct place_users users = {.workers = control->workers,
+                                .n_workers = control->n_running,
+                                .health = control->health ? health_worker(control->health) : NULL,
+                                .health_changed = health_server_changed};
+
+    return control->config->n_named > 0 ? names_create(control->config, &users, &control->names) : 0;
 }
 
 static int start_workers(struct control *control)
@@ -190,6 +264,8 @@ static int start_workers(struct control *control)
         error = worker_run(control->workers[i]);
         control->n_running += !error;
     }
+    if (!error)
+        error = start_names(control);
     if (error) {
         snprintf(text, sizeof(text), "cannot start the workers (%d: %s)", -error, strerror(-error));
         return fail(text);
@@ -200,6 +276,7 @@ static int start_workers(struct control *control)
 static int start(struct control *control)
 {
     char text[TEXT_MAX];
+    int error;
 
     raise_file_limit(control->config);
     if (listeners_open(&control->listeners, control->config, control->config->workers, text, sizeof(text)) != 0 ||
@@ -210,7 +287,8 @@ static int start(struct control *control)
         return fail("cannot start the log thread");
     log_write(LOG_NOTICE, "starting version=%s pid=%d workers=%u %s", FAIRLEAD_VERSION, (int)getpid(),
               control->config->workers, control->probe.line);
-    return start_workers(control);
+    error = start_health(control);
+    return error ? error : start_workers(control);
 }
 
 /* Posts to every worker; a full mailbox means that it has more urgent letters, and is tried again by the caller's next signal. */
@@ -231,19 +309,28 @@ static bool all_ended(const struct control *control)
 
 static bool any_ended(const struct control *control)
 {
+    if (control->health && worker_has_ended(health_worker(control->health)))
+        return true;
     for (unsigned i = 0; i < control->n_running; i++)
         if (worker_has_ended(control->workers[i]))
             return true;
     return false;
 }
 
-/* Returns the signal, or 0 after `timeout_ms`. */
+/* Returns the signal, or 0 after at most `timeout_ms`. What names have to do is done meanwhile. */
 static int next_signal(const struct control *control, int timeout_ms)
 {
-    struct pollfd ready = {.fd = control->signals, .events = POLLIN};
+    struct pollfd ready[] = {{.fd = control->signals, .events = POLLIN},
+                             {.fd = control->names ? names_fd(control->names) : -1, .events = POLLIN}};
     struct signalfd_siginfo info;
+    int n;
 
-    if (poll(&ready, 1, timeout_ms) <= 0 || read(control->signals, &info, sizeof(info)) != sizeof(info))
+    if (control->names)
+        timeout_ms = names_timeout_ms(control->names, timeout_ms);
+    n = poll(ready, 2, timeout_ms);
+    if (control->names)
+        names_run(control->names);
+    if (n <= 0 || !(ready[0].revents & POLLIN) || read(control->signals, &info, sizeof(info)) != sizeof(info))
         return 0;
     return (int)info.ssi_signo;
 }
@@ -297,15 +384,21 @@ static int finish(struct control *control)
     for (unsigned i = 0; i < control->n_running; i++)
         if (worker_join(control->workers[i]) != 0)
             status = 1;
+    if (control->health && health_stop(control->health) != 0)
+        status = 1;
     if (control->n_running > 0)
         report_counters(control->workers, control->services, control->n_running);
+    names_destroy(control->names);
     for (unsigned i = 0; i < control->n_created; i++) {
         service_destroy(control->services[i]);
         worker_destroy(control->workers[i]);
     }
     free(control->workers);
     free(control->services);
+    health_destroy(control->health);
     router_destroy(control->router);
+    queues_destroy(control->queues);
+    sticky_destroy(control->sticky);
     listeners_close(&control->listeners);
     log_write(LOG_NOTICE, "stopped");
     log_detach();

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define LINE_MAX_BYTES 2048u
+#define SERVER_LINES   200u /* of all pools together */
 
 static void add(char *line, size_t *len, const char *name, uint64_t value)
 {
@@ -85,8 +86,36 @@ static void report_rings(struct worker *const *workers, unsigned n)
     log_write(LOG_NOTICE, "ring%s", line);
 }
 
+static unsigned long long read_counter(const atomic_ullong *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void report_pools(const struct config *config)
+{
+    unsigned lines = 0;
+
+    for (size_t i = 0; i < config->n_pools; i++) {
+        const struct pool_counters *counters = pool_counters(config->pools[i]);
+
+        if (pool_n_servers(config->pools[i]) > 1)
+            log_write(LOG_NOTICE, "pool name=%s balance=%s panics=%llu backup_picks=%llu", pool_name(config->pools[i]),
+                      pool_strategy(config->pools[i]), read_counter(&counters->panics), read_counter(&counters->backup_picks));
+        for (size_t k = 0; k < pool_n_servers(config->pools[i]) && lines < SERVER_LINES; k++) {
+            const struct server *server = pool_server(config->pools[i], k);
+
+            if (read_counter(&server->picked) == 0)
+                continue;
+            lines++;
+            log_write(LOG_NOTICE, "server pool=%s name=%s picked=%llu failed=%llu ejected=%llu", pool_name(config->pools[i]),
+                      server->name, read_counter(&server->picked), read_counter(&server->failed), read_counter(&server->ejected));
+        }
+    }
+}
+
 void report_counters(struct worker *const *workers, struct service *const *services, unsigned n)
 {
     report_service(services, n);
     report_rings(workers, n);
+    report_pools(services[0]->config);
 }

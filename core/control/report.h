@@ -5,7 +5,8 @@
 
 #include "proxy/service.h"
 
-/* Two lines: "counters key=value ..." of the service, and "ring key=value ..." of the engine. */
+/* The lines "counters key=value ..." of the service, "ring key=value ..." of the engine, and one each for a group with several servers and for
+ * the servers that got requests (the first 200 of them). At least one service. */
 void report_counters(struct worker *const *workers, struct service *const *services, unsigned n);
 
 #endif

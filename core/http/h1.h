@@ -88,6 +88,7 @@ enum field_id {
     FIELD_X_FORWARDED_PROTO,
     FIELD_USER_AGENT,
     FIELD_REFERER,
+    FIELD_COOKIE,
     FIELD_IDS
 };
 

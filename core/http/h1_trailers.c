@@ -15,7 +15,6 @@ static bool is_barred_name(struct span name)
     static const struct span barred[] = {
         {"age", 3},
         {"range", 5},
-        {"cookie", 6},
         {"expires", 7},
         {"forwarded", 9},
         {"location", 8},

@@ -75,6 +75,18 @@ static inline bool token_equals(const char *token, const char *lower, size_t len
 
 /* Where several known names have one length, a byte that tells them apart chooses the only one to compare
  * with. */
+static enum field_id field_id_of_6(struct span name)
+{
+    switch (name.p[0] | 0x20) {
+    case 's':
+        return FIELD_IF(name, "server", FIELD_SERVER);
+    case 'c':
+        return FIELD_IF(name, "cookie", FIELD_COOKIE);
+    default:
+        return FIELD_IF(name, "expect", FIELD_EXPECT);
+    }
+}
+
 static enum field_id field_id_of_7(struct span name)
 {
     switch (name.p[0] | 0x20) {
@@ -110,8 +122,7 @@ enum field_id http_field_id(struct span name)
         return (name.p[0] | 0x20) == 'h' ? FIELD_IF(name, "host", FIELD_HOST)
                                          : FIELD_IF(name, "date", FIELD_DATE);
     case 6:
-        return (name.p[0] | 0x20) == 's' ? FIELD_IF(name, "server", FIELD_SERVER)
-                                         : FIELD_IF(name, "expect", FIELD_EXPECT);
+        return field_id_of_6(name);
     case 7:
         return field_id_of_7(name);
     case 9:

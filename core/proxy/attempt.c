@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Attempts; see attempt.h. The file reads as an attempt goes: pick, connect or reuse, send, the response head, the response
- * body, the end; then the events of the link's stream, which lead back into it.
+ * Attempts; see attempt.h. The file reads as an attempt goes: letting go and failing, which each step may lead to; pick, connect or reuse, send;
+ * then the events of the link's stream.
  */
 #include "proxy/attempt.h"
 
 #include "engine/log.h"
+#include "proxy/balance.h"
 #include "proxy/client.h"
 #include "proxy/message.h"
+#include "proxy/queue.h"
+#include "proxy/retry.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,6 +24,11 @@ static uint64_t now_ms(const struct exchange *exchange)
     return exchange->service->worker->now_ms;
 }
 
+static uint64_t now_ns(const struct exchange *exchange)
+{
+    return exchange->service->worker->now_ns;
+}
+
 static const struct http_settings *settings_of(const struct exchange *exchange)
 {
     return &exchange->location->settings;
@@ -31,32 +39,63 @@ static struct pool *pool_of(const struct exchange *exchange)
     return exchange->location->proxy.pool;
 }
 
+static struct picker *picker_of(const struct exchange *exchange)
+{
+    return exchange->service->pickers[exchange->location->proxy.group->index];
+}
+
+/* What the operator must know of the pool, each once: these are changes of a state. */
+static void log_news(const struct exchange *exchange, const struct server *server, enum picker_news news)
+{
+    bool panic_began, panic_ended;
+
+    if (news == PICKER_EJECTED)
+        log_write(LOG_WARNING, "server is taken out pool=%s server=%s for_ms=%llu", pool_name(pool_of(exchange)), server->name,
+                  (unsigned long long)picker_time_out_ms(server, now_ns(exchange)));
+    else if (news == PICKER_RETURNED)
+        log_write(LOG_NOTICE, "server is back pool=%s server=%s", pool_name(pool_of(exchange)), server->name);
+    picker_panic_news(picker_of(exchange), &panic_began, &panic_ended);
+    if (panic_began)
+        log_write(LOG_ERR, "all servers have failed, they are used all the same pool=%s", pool_name(pool_of(exchange)));
+    if (panic_ended)
+        log_write(LOG_NOTICE, "not all servers have failed any more pool=%s", pool_name(pool_of(exchange)));
+}
+
 /* Letting go. */
 
-static void give_back(struct exchange *exchange, enum fairlead_outcome outcome)
+void attempt_judge(struct exchange *exchange, enum fairlead_outcome outcome)
 {
     struct attempt *attempt = &exchange->attempt;
-    uint64_t latency_ns = exchange->first_byte_ns > attempt->started_ns ? exchange->first_byte_ns - attempt->started_ns : 0;
-    int server = attempt->server;
+    uint64_t elapsed_ns = now_ns(exchange) - attempt->started_ns;
+    enum picker_news news = PICKER_NO_NEWS;
 
-    if (server == PICKER_NONE)
+    if (attempt->server == PICKER_NONE)
         return;
-    attempt->server = PICKER_NONE;
-    if (picker_done(attempt->picker, server, outcome, outcome == FAIRLEAD_OK ? latency_ns : 0,
-                    exchange->service->worker->now_ns))
-        log_write(LOG_WARNING, "server is taken out pool=%s server=%s fail_timeout_ms=%u", pool_name(pool_of(exchange)),
-                  pool_server(pool_of(exchange), (size_t)server)->name,
-                  pool_server(pool_of(exchange), (size_t)server)->fail_timeout_ms);
+    if (!attempt->judged && outcome == FAIRLEAD_OK && exchange->first_byte_ns > attempt->started_ns)
+        elapsed_ns = exchange->first_byte_ns - attempt->started_ns;
+    if (!attempt->judged)
+        news = picker_outcome(picker_of(exchange), attempt->server, outcome, elapsed_ns, now_ns(exchange));
+    else if (outcome == FAIRLEAD_FAILED && !attempt->failed)
+        news = picker_late_failure(picker_of(exchange), attempt->server, elapsed_ns, now_ns(exchange));
+    attempt->judged = true;
+    attempt->failed |= outcome == FAIRLEAD_FAILED;
+    log_news(exchange, attempt->tried_last, news);
 }
 
 void attempt_drop(struct exchange *exchange, enum fairlead_outcome outcome)
 {
-    struct link *link = exchange->attempt.link;
+    struct attempt *attempt = &exchange->attempt;
+    struct link *link = attempt->link;
 
-    exchange->attempt.link = NULL;
+    attempt->link = NULL;
     if (link)
         link_close(link, false);
-    give_back(exchange, outcome);
+    attempt_judge(exchange, outcome);
+    if (attempt->server == PICKER_NONE)
+        return;
+    picker_release(picker_of(exchange), attempt->server);
+    attempt->server = PICKER_NONE;
+    queue_place_freed(exchange->service, exchange->location->proxy.group);
 }
 
 /* We ran out of something: that says nothing about the server. */
@@ -65,8 +104,8 @@ static bool is_own_shortage(int error)
     return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM || error == -EADDRNOTAVAIL;
 }
 
-/* The server did not do what it should. The line names who and what: it is what the operator looks for at night. */
-static void failed(struct exchange *exchange, const char *what, int error)
+/* The line names who and what: it is what the operator looks for at night. */
+static void log_failure(const struct exchange *exchange, const char *what, int error)
 {
     static _Thread_local struct log_limit limit;
     const struct server *server = exchange->attempt.tried_last;
@@ -80,24 +119,15 @@ static void failed(struct exchange *exchange, const char *what, int error)
                       exchange_state_name(exchange->state), exchange->attempt.count,
                       (int)exchange->request.method.len, exchange_text(exchange, exchange->request.method).p,
                       (int)shown_len, shown);
+}
+
+static void drop_failed(struct exchange *exchange, const char *what, int error)
+{
+    log_failure(exchange, what, error);
     attempt_drop(exchange, is_own_shortage(error) ? FAIRLEAD_CANCELLED : FAIRLEAD_FAILED);
 }
 
-static void fail_response(struct exchange *exchange, int status, const char *what, int error)
-{
-    failed(exchange, what, error);
-    exchange_fail(exchange, status, what);
-}
-
-/* Picking and connecting. */
-
-static bool may_try_another(const struct exchange *exchange)
-{
-    uint32_t tries = settings_of(exchange)->proxy_tries;
-
-    return exchange->upload.moved == 0 && !exchange->head_sent && (tries == 0 || exchange->attempt.count < tries) &&
-           exchange->attempt.count < pool_n_servers(pool_of(exchange));
-}
+/* Sending. */
 
 /* Looks again at `deadline_ms`, and often enough for whichever of the two timeouts applies by then. */
 static void watch_link(struct exchange *exchange, uint64_t deadline_ms)
@@ -117,9 +147,10 @@ static void send_request(struct exchange *exchange)
     struct attempt *attempt = &exchange->attempt;
 
     exchange_set_state(exchange, EXCHANGE_AWAITING);
-    exchange->connected_ns = exchange->service->worker->now_ns;
+    exchange->connected_ns = now_ns(exchange);
     attempt->sent_before = attempt->link->stream.sent;
-    if (!message_write_request(exchange, &attempt->link->stream)) {
+    if (!message_write_request(exchange, &attempt->link->stream) ||
+        !body_replay(&exchange->upload, &attempt->link->stream)) {
         exchange_fail(exchange, 500, "the request head cannot be written");
         return;
     }
@@ -144,77 +175,139 @@ static bool get_link(struct exchange *exchange, bool fresh)
     }
     attempt->link = link_open(links, pool_of(exchange), server, &link_stream, exchange, &error);
     if (!attempt->link) {
-        failed(exchange, "cannot connect", error);
+        drop_failed(exchange, "cannot connect", error);
         return false;
     }
     stream_deadline(&attempt->link->stream, now_ms(exchange) + settings_of(exchange)->proxy_connect_timeout_ms);
     return true;
 }
 
+/* Picking. */
+
+static int pick(struct exchange *exchange)
+{
+    struct attempt *attempt = &exchange->attempt;
+    struct pick_request request = {.key = attempt->key, .bound = attempt->bound, .tried = &attempt->tried};
+    int server = picker_pick(picker_of(exchange), &request, now_ns(exchange));
+
+    log_news(exchange, NULL, PICKER_NO_NEWS);
+    return server;
+}
+
+/* Begins at a server that was picked. Returns false when another one must be tried. */
+static bool begin_at(struct exchange *exchange, int server)
+{
+    struct attempt *attempt = &exchange->attempt;
+
+    attempt->server = server;
+    attempt->judged = attempt->failed = false;
+    exchange->service->counters.upstream_retries += attempt->count > 0;
+    attempt->count++;
+    attempt->started_ns = now_ns(exchange);
+    attempt->tried_last = pool_server(pool_of(exchange), (size_t)server);
+    exchange->first_byte_ns = 0;
+    exchange_set_state(exchange, EXCHANGE_CONNECTING);
+    return get_link(exchange, false);
+}
+
 /* Picks servers until one can be tried. `status` answers the client when none is left. */
 static void try_next(struct exchange *exchange, int status, const char *why)
 {
-    struct attempt *attempt = &exchange->attempt;
-    const struct worker *worker = exchange->service->worker;
+    while (exchange->attempt.count == 0 || retry_may_connect(exchange)) {
+        int server = pick(exchange);
 
-    do {
-        if (attempt->count > 0 && !may_try_another(exchange))
-            break;
-        attempt->server = picker_pick(attempt->picker, &attempt->tried, 0, worker->now_ns);
-        if (attempt->server == PICKER_NONE)
-            break;
-        exchange->service->counters.upstream_retries += attempt->count > 0;
-        attempt->count++;
-        attempt->started_ns = worker->now_ns;
-        attempt->tried_last = pool_server(pool_of(exchange), (size_t)attempt->server);
-        exchange_set_state(exchange, EXCHANGE_CONNECTING);
-        if (get_link(exchange, false))
+        if (server == PICKER_FULL) {
+            if (!queue_enter(exchange))
+                exchange_fail(exchange, exchange->attempt.count == 0 ? 503 : status, "all servers are at max_conns");
             return;
-    } while (true);
-    if (attempt->count == 0)
-        exchange->service->counters.no_upstream++;
+        }
+        if (server < 0)
+            break;
+        if (begin_at(exchange, server))
+            return;
+    }
+    exchange->service->counters.no_upstream += exchange->attempt.count == 0;
     exchange_fail(exchange, status, why);
 }
 
 void attempt_start(struct exchange *exchange)
 {
-    const struct config *config = exchange->service->config;
-    size_t index = 0;
+    const struct group *group = exchange->location->proxy.group;
+    struct attempt *attempt = &exchange->attempt;
 
-    while (config->pools[index] != pool_of(exchange))
-        index++;
-    exchange->attempt.picker = exchange->service->pickers[index];
+    attempt->key = balance_key(exchange);
+    attempt->bound = balance_bound_server(exchange);
+    retry_begin(exchange);
+    /* Who comes now must not overtake those who wait. */
+    if (queue_is_waited_in(exchange->service, group)) {
+        if (!queue_enter(exchange))
+            exchange_fail(exchange, 503, "the queue is full");
+        return;
+    }
     try_next(exchange, 503, "no server is available");
 }
 
-static void on_connected(struct stream *stream, int error)
+bool attempt_leave_queue(struct exchange *exchange)
 {
-    struct exchange *exchange = ((struct link *)stream)->user;
+    int server = pick(exchange);
 
-    if (!exchange)
-        return;
-    if (error == 0) {
-        send_request(exchange);
+    if (server == PICKER_FULL)
+        return false;
+    if (server < 0) {
+        exchange_fail(exchange, exchange->attempt.count == 0 ? 503 : 502, "no server is available");
+        return true;
+    }
+    queue_leave(exchange);
+    if (!begin_at(exchange, server))
+        try_next(exchange, 502, "no server can be connected to");
+    return true;
+}
+
+/* Failing, and what comes of it. */
+
+void attempt_failed(struct exchange *exchange, enum retry_cause cause, int status, const char *what, int error)
+{
+    bool may_retry = retry_may_resend(exchange, cause);
+    int server;
+
+    drop_failed(exchange, what, error);
+    server = may_retry ? pick(exchange) : PICKER_NONE;
+    if (server == PICKER_FULL && queue_enter(exchange)) {
+        retry_pay(exchange);
         return;
     }
-    failed(exchange, "cannot connect", error);
-    try_next(exchange, 502, "no server can be connected to");
+    if (server < 0) {
+        exchange_fail(exchange, status, what);
+        return;
+    }
+    retry_pay(exchange);
+    if (!begin_at(exchange, server))
+        try_next(exchange, status, what);
 }
 
-/* A body without content is gone too once its last chunk has been sent. */
-static bool has_sent_body(const struct exchange *exchange)
+bool attempt_retry_status(struct exchange *exchange, int status)
 {
-    const struct body *upload = &exchange->upload;
+    const struct group *group = exchange->location->proxy.group;
+    int server;
 
-    return upload->moved > 0 || (upload->from == BODY_CHUNKED && upload->done);
+    if (!status_set_has(&group->retry.statuses, status) || !retry_may_resend(exchange, 0))
+        return false;
+    server = pick(exchange);
+    if (server < 0)
+        return false; /* then this response is the best that there is */
+    retry_pay(exchange);
+    log_failure(exchange, http_reason(status), 0);
+    attempt_drop(exchange, status == 403 || status == 404 ? FAIRLEAD_OK : FAIRLEAD_FAILED); /* as nginx counts */
+    if (!begin_at(exchange, server))
+        try_next(exchange, status, "no server can be connected to");
+    return true;
 }
 
-/* An idle link that the server had closed already: the request was never read, so it may be sent again where it is idempotent. */
-static bool retry_stale(struct exchange *exchange)
+bool attempt_retry_stale(struct exchange *exchange)
 {
     struct attempt *attempt = &exchange->attempt;
 
-    if (attempt->fresh || attempt->retried_stale || exchange->n_interim > 0 || has_sent_body(exchange) ||
+    if (attempt->fresh || attempt->retried_stale || exchange->n_interim > 0 || !body_can_replay(&exchange->upload) ||
         !http_method_is_idempotent(exchange->request.method_id))
         return false;
     attempt->retried_stale = true;
@@ -227,134 +320,21 @@ static bool retry_stale(struct exchange *exchange)
     return true;
 }
 
-/* The response. */
+/* Events of the link's stream. */
 
-static void response_complete(struct exchange *exchange, bool reusable)
+static void on_connected(struct stream *stream, int error)
 {
-    struct link *link = exchange->attempt.link;
+    struct exchange *exchange = ((struct link *)stream)->user;
 
-    if (reusable && exchange->upload.done && stream_idle_output(&link->stream)) {
-        exchange->attempt.link = NULL;
-        link_release(link);
-    }
-    attempt_drop(exchange, FAIRLEAD_OK);
-    exchange_finish(exchange);
-}
-
-void attempt_download(struct exchange *exchange)
-{
-    struct stream *link = &exchange->attempt.link->stream, *client = &exchange->client->stream;
-    struct body *body = &exchange->download;
-    struct h1_limits limits;
-
-    exchange_limits(exchange, &limits);
-    switch (body_relay(body, link, client, &limits, exchange->service->fields)) {
-    case BODY_DONE:
-        response_complete(exchange, !exchange->attempt.link_closes);
-        break;
-    case BODY_WANTS_INPUT:
-    case BODY_WANTS_ROOM:
-        exchange->attempt.progress_ms = now_ms(exchange);
-        stream_pause(link, stream_is_ahead(link, client));
-        break;
-    case BODY_CUT:
-        fail_response(exchange, 502, "server ended in the middle of its response", link->input_error);
-        break;
-    case BODY_BAD:
-        fail_response(exchange, 502, h1_error_text(body->error), 0);
-        break;
-    default:
-        exchange->service->counters.out_of_memory++;
-        exchange_fail(exchange, 502, "out of memory");
-        break;
-    }
-}
-
-/* The final head is here. Where the upload is not complete, the connection to the client cannot be used again, and a refusal ends it. */
-static void begin_response(struct exchange *exchange, const struct received *received)
-{
-    const struct h1_response *response = received->response;
-    struct attempt *attempt = &exchange->attempt;
-    enum body_kind framing = message_client_framing(exchange, response);
-
-    if (!exchange->upload.done)
-        exchange->close_client = true;
-    if (framing == BODY_CLOSE)
-        exchange->close_client = true;
-    attempt->link_closes = response->close || response->body == BODY_CLOSE || !exchange->upload.done;
-    exchange->status = response->status;
-    if (!message_write_response(exchange, received, framing)) {
-        exchange->status = 0;
-        exchange_fail(exchange, 502, "the response head cannot be written");
+    if (!exchange)
+        return;
+    if (error == 0) {
+        send_request(exchange);
         return;
     }
-    exchange->head_sent = true;
-    exchange_set_state(exchange, EXCHANGE_RELAYING);
-    give_back(exchange, FAIRLEAD_OK);
-    body_init(&exchange->download, response->body, framing, response->content_length);
-    exchange->download.relay_trailers =
-        exchange->request.te_trailers && !exchange_names_fields(received->data, received->fields, response->n_fields);
-    stream_consume(&attempt->link->stream, received->len);
-    if (!exchange->upload.done && response->status >= 300) {
-        exchange->upload.to = BODY_NONE; /* it goes on being read, up to the end of the response, and no further */
-        stream_pause(&exchange->client->stream, false);
-    }
-    attempt_download(exchange);
+    drop_failed(exchange, "cannot connect", error);
+    try_next(exchange, 502, "no server can be connected to");
 }
-
-/* 1xx. Returns false when the exchange is over. */
-static bool pass_interim(struct exchange *exchange, const struct received *received)
-{
-    if (received->response->status == 101 || ++exchange->n_interim > EXCHANGE_INTERIM) {
-        fail_response(exchange, 502, "unexpected interim response", 0);
-        return false;
-    }
-    if (exchange->request.minor > 0 && !message_write_interim(exchange, received)) {
-        exchange_fail(exchange, 502, "out of memory for an interim response");
-        return false;
-    }
-    stream_consume(&exchange->attempt.link->stream, received->len);
-    return true;
-}
-
-/* Reads one head. Returns true when an interim one was passed on and the next may be here already. */
-static bool read_response(struct exchange *exchange)
-{
-    struct stream *link = &exchange->attempt.link->stream;
-    struct h1_response response;
-    struct received received = {.response = &response, .fields = exchange->service->fields};
-    struct h1_limits limits;
-    int consumed;
-
-    if (link->input && link->input->next && !stream_gather(link, 0)) {
-        exchange_fail(exchange, 502, "out of memory for a response head");
-        return false;
-    }
-    received.data = stream_peek(link, &received.len);
-    if (received.len == 0)
-        return false;
-    exchange_limits(exchange, &limits);
-    consumed = h1_parse_response(received.data, received.len, &limits, exchange->request.method_id, &response,
-                                 exchange->service->fields);
-    if (consumed < 0) {
-        fail_response(exchange, 502, h1_error_text(consumed), 0);
-        return false;
-    }
-    if (consumed == 0) {
-        if (link->end_of_input)
-            fail_response(exchange, 502, "server closed the connection in its response head", link->input_error);
-        else if (!stream_gather(link, 2048))
-            exchange_fail(exchange, 502, "out of memory for a response head");
-        return false;
-    }
-    received.len = (size_t)consumed;
-    if (response.status < 200)
-        return pass_interim(exchange, &received);
-    begin_response(exchange, &received);
-    return false;
-}
-
-/* Events of the link's stream. */
 
 static void on_input(struct stream *stream)
 {
@@ -363,25 +343,7 @@ static void on_input(struct stream *stream)
     if (!exchange)
         return;
     exchange->attempt.progress_ms = now_ms(exchange);
-    if (exchange->state == EXCHANGE_RELAYING) {
-        attempt_download(exchange);
-        return;
-    }
-    if (stream->received > 0 && exchange->first_byte_ns == 0 && stream->input_bytes > 0)
-        exchange->first_byte_ns = exchange->service->worker->now_ns;
-    if (stream->input_bytes == 0 && stream->end_of_input) {
-        if (!retry_stale(exchange))
-            fail_response(exchange, 502, "server closed the connection before its response", stream->input_error);
-        return;
-    }
-    /* Nothing of the request has left yet: these bytes answer something else, or nothing (requirement 51). */
-    if (stream->sent == exchange->attempt.sent_before) {
-        if (!retry_stale(exchange))
-            fail_response(exchange, 502, "server spoke before it was asked", 0);
-        return;
-    }
-    while (read_response(exchange))
-        ;
+    response_input(exchange);
 }
 
 static void on_sent(struct stream *stream)
@@ -406,7 +368,7 @@ static void on_timer(struct stream *stream)
 
     if (exchange->state == EXCHANGE_CONNECTING) {
         counters->timeout_connect++;
-        failed(exchange, "connect timed out", -ETIMEDOUT);
+        drop_failed(exchange, "connect timed out", -ETIMEDOUT);
         try_next(exchange, 504, "proxy_connect_timeout");
         return;
     }
@@ -418,7 +380,7 @@ static void on_timer(struct stream *stream)
         return;
     }
     *(sending ? &counters->timeout_upstream_send : &counters->timeout_upstream_read) += 1;
-    fail_response(exchange, 504, sending ? "proxy_send_timeout" : "proxy_read_timeout", -ETIMEDOUT);
+    attempt_failed(exchange, RETRY_TIMEOUT, 504, sending ? "proxy_send_timeout" : "proxy_read_timeout", -ETIMEDOUT);
 }
 
 static const struct stream_type link_stream = {.on_input = on_input,

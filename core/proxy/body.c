@@ -4,9 +4,11 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #define TRAILERS_MAX 8192u /* bytes of a trailer section */
 #define FRAME_MAX    32u   /* bytes that the framing of one chunk adds */
+#define RECORD_MIN   1024u /* bytes of a record at first */
 
 void body_init(struct body *body, enum body_kind from, enum body_kind to, uint64_t length)
 {
@@ -14,6 +16,79 @@ void body_init(struct body *body, enum body_kind from, enum body_kind to, uint64
     body->done = from == BODY_NONE || (from == BODY_LENGTH && length == 0);
     if (from == BODY_CHUNKED)
         chunked_init(&body->chunked);
+}
+
+/* The record. */
+
+void body_keep(struct body *body, uint32_t max)
+{
+    body->record_max = max;
+}
+
+void body_forget(struct body *body)
+{
+    if (body->record)
+        buffer_put(body->record);
+    body->record = NULL;
+    body->record_max = 0;
+}
+
+bool body_replay(const struct body *body, struct stream *to)
+{
+    assert(!body->lost);
+    return !body->record || stream_write_buffer(to, body->record, 0, body->record->to);
+}
+
+/* Makes room behind what is there. Pieces that refer to the old buffer keep it. */
+static bool grow_record(struct body *body, struct stream *to, size_t len)
+{
+    struct buffer *old = body->record, *grown;
+    size_t used = old ? old->to : 0, size = old ? 2 * (size_t)old->size : RECORD_MIN;
+
+    if (used + len > body->record_max)
+        return false;
+    if (old && used + len <= old->size)
+        return true;
+    size = size < used + len ? used + len : size;
+    grown = buffers_heap(worker_buffers(to->worker), (uint32_t)(size < body->record_max ? size : body->record_max));
+    if (!grown)
+        return false;
+    if (old) {
+        memcpy(grown->data, old->data, used);
+        buffer_put(old);
+    }
+    grown->to = (uint32_t)used;
+    body->record = grown;
+    return true;
+}
+
+/* Of bytes that go out now. More than may be kept: then none are. */
+static void record(struct body *body, struct stream *to, const void *data, size_t len)
+{
+    if (body->record_max == 0 || !grow_record(body, to, len)) {
+        body->lost = true;
+        body_forget(body);
+        return;
+    }
+    memcpy(body->record->data + body->record->to, data, len);
+    body->record->to += (uint32_t)len;
+}
+
+static bool put(struct body *body, struct stream *to, const void *data, size_t len)
+{
+    record(body, to, data, len);
+    return stream_write(to, data, len);
+}
+
+static bool move(struct body *body, struct stream *from, struct stream *to, size_t n)
+{
+    size_t len;
+
+    if (body->record_max > 0)
+        record(body, to, stream_peek(from, &len), n);
+    else
+        body->lost = true;
+    return stream_move(from, to, n) == n;
 }
 
 /* Content that is in one run at the front of the input: framed anew where the receiver wants chunks. `n` fits its room. */
@@ -27,9 +102,9 @@ static bool put_content(struct body *body, struct stream *from, struct stream *t
         return true;
     }
     if (body->to != BODY_CHUNKED)
-        return stream_move(from, to, n) == n;
-    return stream_write(to, line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", n)) &&
-           stream_move(from, to, n) == n && stream_write(to, "\r\n", 2);
+        return move(body, from, to, n);
+    return put(body, to, line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", n)) && move(body, from, to, n) &&
+           put(body, to, "\r\n", 2);
 }
 
 /* The bytes at hand that may be moved now; 0 with *result telling why not. */
@@ -90,13 +165,13 @@ static enum body_result relay_close(struct body *body, struct stream *from, stru
         }
         if (result != BODY_CUT || from->input_error)
             return result;
-        if (body->to == BODY_CHUNKED && !stream_write(to, "0\r\n\r\n", 5))
+        if (body->to == BODY_CHUNKED && !put(body, to, "0\r\n\r\n", 5))
             return BODY_NO_MEMORY;
         return BODY_DONE;
     }
 }
 
-static bool put_trailers(struct stream *to, const char *data, const struct field *fields, uint16_t n_fields)
+static bool put_trailers(struct body *body, struct stream *to, const char *data, const struct field *fields, uint16_t n_fields)
 {
     for (uint16_t i = 0; i < n_fields; i++) {
         const struct field *field = &fields[i];
@@ -111,6 +186,7 @@ static bool put_trailers(struct stream *to, const char *data, const struct field
         memcpy(line + field->name_len, ": ", 2);
         memcpy(line + field->name_len + 2, data + field->value, field->value_len);
         memcpy(line + field->name_len + 2 + field->value_len, "\r\n", 2);
+        record(body, to, line, (size_t)field->name_len + field->value_len + 4);
         stream_commit(to, (size_t)field->name_len + field->value_len + 4);
     }
     return true;
@@ -140,8 +216,8 @@ static enum body_result relay_trailers(struct body *body, struct stream *from, s
         return len == 0 || stream_gather(from, TRAILERS_MAX) ? BODY_WANTS_INPUT : BODY_NO_MEMORY;
     }
     if (body->to == BODY_CHUNKED &&
-        (!stream_write(to, "0\r\n", 3) || (body->relay_trailers && !put_trailers(to, data, fields, n_fields)) ||
-         !stream_write(to, "\r\n", 2)))
+        (!put(body, to, "0\r\n", 3) || (body->relay_trailers && !put_trailers(body, to, data, fields, n_fields)) ||
+         !put(body, to, "\r\n", 2)))
         return BODY_NO_MEMORY;
     stream_consume(from, (size_t)consumed);
     return BODY_DONE;

@@ -158,6 +158,7 @@ static void await_head(struct client *client)
         stream_deadline(&client->stream, now_ms(client) + config->client_header_timeout_ms);
     }
     client->seen = client->stream.input_bytes;
+    stream_expect(&client->stream);
     if (!stream_gather(&client->stream, room)) {
         client->service->counters.out_of_memory++;
         close_now(client, true);
@@ -325,7 +326,8 @@ static void on_input(struct stream *stream)
         pump(client);
         break;
     case CLIENT_BUSY:
-        if (stream->input_error) {
+        /* One that waits in a queue and says that it is done has given up: nobody would read the answer. */
+        if (stream->input_error || (stream_ended(stream) && client->exchange->state == EXCHANGE_QUEUED)) {
             client->service->counters.client_aborts++;
             close_now(client, false);
         } else if (!client->exchange->upload.done) {

@@ -11,6 +11,7 @@
 #include "proxy/answer.h"
 #include "proxy/attempt.h"
 #include "proxy/client.h"
+#include "proxy/queue.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -26,9 +27,10 @@ static const char *const state_names[] = {
 /* Row: from; bit: to. */
 #define TO(state) (1u << EXCHANGE_##state)
 static const unsigned edges[EXCHANGE_N_STATES] = {
-    [EXCHANGE_ROUTING] = TO(CONNECTING) | TO(DONE),
-    [EXCHANGE_CONNECTING] = TO(CONNECTING) | TO(AWAITING) | TO(DONE),
-    [EXCHANGE_AWAITING] = TO(CONNECTING) | TO(RELAYING) | TO(DONE),
+    [EXCHANGE_ROUTING] = TO(QUEUED) | TO(CONNECTING) | TO(DONE),
+    [EXCHANGE_QUEUED] = TO(CONNECTING) | TO(DONE),
+    [EXCHANGE_CONNECTING] = TO(QUEUED) | TO(CONNECTING) | TO(AWAITING) | TO(DONE),
+    [EXCHANGE_AWAITING] = TO(QUEUED) | TO(CONNECTING) | TO(RELAYING) | TO(DONE),
     [EXCHANGE_RELAYING] = TO(DONE),
 };
 
@@ -72,7 +74,7 @@ struct exchange *exchange_create(struct client *client, const struct h1_request 
     exchange->service = service;
     exchange->listen = client->listen;
     exchange->request = *request;
-    exchange->attempt.server = PICKER_NONE;
+    exchange->attempt.server = exchange->attempt.bound = PICKER_NONE;
     exchange->started_ns = service->worker->now_ns;
     exchange->fields = (struct field *)(void *)memory;
     exchange->head = memory + fields_size;
@@ -90,6 +92,7 @@ static void destroy(struct exchange *exchange)
 {
     struct service *service = exchange->service;
 
+    body_forget(&exchange->upload);
     free(exchange->head_memory);
     slab_put(&service->exchanges, exchange);
 }
@@ -139,6 +142,8 @@ void exchange_limits(const struct exchange *exchange, struct h1_limits *limits)
 
 static void leave(struct exchange *exchange)
 {
+    if (exchange->state == EXCHANGE_QUEUED)
+        queue_leave(exchange);
     exchange_set_state(exchange, EXCHANGE_DONE);
     if (exchange->request.method.len > 0 || exchange->status)
         access_log_write(exchange);
@@ -208,7 +213,7 @@ bool exchange_upload(struct exchange *exchange)
     struct h1_limits limits;
     enum body_result result;
 
-    if (upload->done || !link || exchange->state == EXCHANGE_CONNECTING || exchange->state == EXCHANGE_ROUTING)
+    if (upload->done || !link || exchange->state < EXCHANGE_AWAITING)
         return true;
     exchange_limits(exchange, &limits);
     if (link->n_pieces == 0) /* a server that has had nothing to take did not pause */
@@ -227,6 +232,8 @@ bool exchange_upload(struct exchange *exchange)
         if (client->paused) /* it is not measured by what it could not send */
             exchange->client->window_ms = 0;
         stream_pause(client, stream_is_ahead(client, link));
+        if (result == BODY_WANTS_INPUT)
+            stream_expect(client);
         break;
     case BODY_CUT:
         exchange->close_client = true;
@@ -257,8 +264,8 @@ bool exchange_awaits_body(const struct exchange *exchange)
 
     if (exchange->upload.done || exchange->state == EXCHANGE_RELAYING || stream_is_held(client))
         return false;
-    /* What came while we connect waits here, and the client may have sent all that it may. */
-    if (exchange->state == EXCHANGE_CONNECTING && client->input_bytes > 0)
+    /* What came while we wait or connect stays here, and the client may have sent all that it may. */
+    if (exchange->state < EXCHANGE_AWAITING && client->input_bytes > 0)
         return false;
     return !exchange->request.expect_100 || exchange->n_interim > 0 || exchange->upload.moved > 0;
 }

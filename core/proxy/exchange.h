@@ -16,6 +16,7 @@
 /* X(state, sentence). The allowed edges are in exchange.c and in doc/exchange.dot. */
 #define EXCHANGE_STATES(X)                                                                                   \
     X(ROUTING, "the location is being chosen")                                                               \
+    X(QUEUED, "all servers are at max_conns")                                                                \
     X(CONNECTING, "an attempt is connecting")                                                                \
     X(AWAITING, "the request is on its way, no final response head has come")                                \
     X(RELAYING, "the response body is on its way")                                                           \
@@ -31,8 +32,10 @@ enum exchange_state {
 /* One try at one server. */
 struct attempt {
     struct link *link;       /* NULL: none */
-    struct picker *picker;   /* of the location's pool */
+    uint64_t key;            /* what a strategy hashes */
+    int bound;               /* the server that a cookie names, or PICKER_NONE */
     int server;              /* picked and not yet given back, or PICKER_NONE */
+    bool judged, failed;     /* its outcome was told; it was a failure */
     const struct server *tried_last; /* borrowed; NULL: no attempt was made */
     bool fresh;              /* on a new connection, not on a reused one */
     bool retried_stale;      /* the one extra try after a stale idle connection was made */
@@ -42,6 +45,12 @@ struct attempt {
     uint64_t sent_before;    /* bytes that the link had sent before this request */
     uint64_t progress_ms;    /* when bytes last moved in either direction */
     struct tried tried;
+};
+
+/* Its place in a queue (queue.h). */
+struct waiting {
+    struct exchange *next, *prev;
+    uint64_t ticket, deadline_ms;
 };
 
 struct exchange {
@@ -61,6 +70,7 @@ struct exchange {
 
     struct body upload, download;
     struct attempt attempt;
+    struct waiting waiting;
 
     int status;              /* of the response sent, 0 before; 499: the client went away first */
     bool head_sent;          /* the final response head is queued for the client */

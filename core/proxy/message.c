@@ -7,9 +7,10 @@
 
 #include "http/target.h"
 #include "proxy/client.h"
+#include "proxy/sticky.h"
 #include "proxy/text.h"
 
-#define OWN_LINES_MAX 768u  /* bytes of the lines that we add by ourselves, addresses and Via included */
+#define OWN_LINES_MAX 768u  /* bytes of the lines that we add by ourselves, addresses, Via and the usual cookie included */
 #define RULES_USUAL   2048u /* bytes of the lines that configured rules add, usually */
 #define RULES_MAX     65536u /* and at most: asked for when the usual was too little */
 
@@ -329,6 +330,7 @@ static void put_response(struct text *text, const struct head *head)
     put_response_fields(text, head->received, head->rules);
     if (!response->has_date)
         put_date(text, head->exchange->service);
+    sticky_put(text, head->exchange);
     put_rules(text, head->exchange, head->rules);
     /* HEAD and 304 keep the length that a GET would have (requirement 52). */
     if (head->body == BODY_CHUNKED)
@@ -345,8 +347,11 @@ bool message_write_response(struct exchange *exchange, const struct received *re
                         .rules = &exchange->location->response_headers,
                         .received = received,
                         .body = body};
+    const struct group *group = exchange->location->proxy.group;
 
-    return write_head(&exchange->client->stream, received->len + OWN_LINES_MAX, &head, put_response);
+    return write_head(&exchange->client->stream,
+                      received->len + OWN_LINES_MAX + strlen(group->sticky.cookie) + strlen(group->sticky.path), &head,
+                      put_response);
 }
 
 static void put_own(struct text *text, const struct head *head)

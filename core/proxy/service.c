@@ -6,6 +6,8 @@
 #include "engine/log.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/queue.h"
+#include "proxy/retry.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -70,9 +72,11 @@ static int create_pickers(struct service *service)
     const struct config *config = service->config;
 
     service->pickers = calloc(config->n_pools ? config->n_pools : 1, sizeof(struct picker *));
-    if (!service->pickers)
+    service->budgets = calloc(config->n_pools ? config->n_pools : 1, sizeof(*service->budgets));
+    if (!service->pickers || !service->budgets)
         return -ENOMEM;
     for (size_t i = 0; i < config->n_pools; i++) {
+        service->budgets[i] = retry_initial_budget(config->groups[i]);
         service->pickers[i] = picker_create(config->pools[i], service->worker->config.number);
         if (!service->pickers[i])
             return -ENOMEM;
@@ -98,9 +102,9 @@ static int create_scratch(struct service *service)
     return 0;
 }
 
-int service_create(struct worker *worker, const struct config *config, const struct router *router, const int *fds,
-                   struct service **result)
+int service_create(struct worker *worker, const struct shared *shared, const int *fds, struct service **result)
 {
+    const struct config *config = shared->config;
     struct service *service = calloc(1, sizeof(*service));
     int error;
 
@@ -108,10 +112,13 @@ int service_create(struct worker *worker, const struct config *config, const str
         return -ENOMEM;
     service->worker = worker;
     service->config = config;
-    service->router = router;
+    service->router = shared->router;
+    service->sticky = shared->sticky;
     error = create_scratch(service);
     if (!error)
         error = create_pickers(service);
+    if (!error)
+        error = queues_attach(service, shared->queues);
     if (!error)
         error = links_init(&service->links, worker, (uint32_t)config->n_servers, 2 * config->worker_connections);
     if (error) {
@@ -137,6 +144,8 @@ void service_destroy(struct service *service)
     for (size_t i = 0; service->pickers && i < service->config->n_pools; i++)
         picker_destroy(service->pickers[i]);
     free(service->pickers);
+    free(service->budgets);
+    queues_detach(service);
     links_fini(&service->links);
     slab_fini(&service->clients);
     slab_fini(&service->exchanges);
@@ -169,6 +178,15 @@ void service_stop_now(void *owner, void *argument)
 {
     (void)argument;
     worker_stop(owner);
+}
+
+/* Who holds a server without a link does so within one turn: a pick is followed by its link, and a log line by the end. */
+void service_leave_server(void *owner, void *argument)
+{
+    struct service *service = ((struct worker *)owner)->context;
+    struct place_question *question = argument;
+
+    place_answer(question, links_close_server(&service->links, question->server->id) + queue_count_tried(service, question->server));
 }
 
 void service_read_date(struct service *service)

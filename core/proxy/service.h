@@ -14,6 +14,7 @@
 #include "proxy/route.h"
 #include "upstream/link.h"
 #include "upstream/picker.h"
+#include "upstream/place.h"
 
 /* X(name, sentence): what is counted, per worker. Names are stable: they go to the log and later to the metrics. */
 #define SERVICE_COUNTERS(X)                                                                                  \
@@ -37,6 +38,10 @@
     X(limit_requests, "connections ended by keepalive_requests")                                            \
     X(upstream_failures, "attempts that failed")                                                            \
     X(upstream_retries, "attempts after the first one of a request")                                        \
+    X(retry_budget_empty, "requests that were not tried again for want of budget")                          \
+    X(queued, "requests that waited for max_conns")                                                         \
+    X(queue_full, "requests that found all servers at max_conns and no place to wait")                      \
+    X(queue_timeouts, "requests that waited in vain")                                                       \
     X(no_upstream, "requests for which no server was left")                                                 \
     X(out_of_memory, "requests or connections that found no memory or buffer")
 
@@ -47,6 +52,9 @@ struct counters {
 };
 
 struct client;
+struct queue;
+struct queues;
+struct sticky_values;
 
 struct listening {
     struct acceptor acceptor;
@@ -61,6 +69,10 @@ struct service {
     struct counters counters;
     struct links links;
     struct picker **pickers;     /* by index of config->pools; owned */
+    uint32_t *budgets;           /* likewise: what is left for retries (retry.c); owned */
+    struct queue *queues;        /* likewise: who waits for max_conns (queue.h); owned */
+    struct queues *shared_queues; /* borrowed; of all workers */
+    const struct sticky_values *sticky; /* borrowed; of all workers */
     struct slab clients, exchanges;
     struct client *first_client; /* all that are open */
     uint32_t n_clients;
@@ -75,18 +87,28 @@ struct service {
     bool stopping;
 };
 
+/* What the services of all workers share; made before them, and constant but for the queues. */
+struct shared {
+    const struct config *config;
+    const struct router *router;
+    struct queues *queues;
+    const struct sticky_values *sticky;
+};
+
 /*
  * Control thread: makes the service of a worker that has not run yet. `fds` has one listening socket per config->listens, borrowed. Returns
  * 0 or -errno.
  */
-int service_create(struct worker *worker, const struct config *config, const struct router *router, const int *fds,
-                   struct service **service) __attribute__((warn_unused_result));
+int service_create(struct worker *worker, const struct shared *shared, const int *fds, struct service **service)
+    __attribute__((warn_unused_result));
 /* Control thread, after the worker has ended and before worker_destroy. */
 void service_destroy(struct service *service);
 
 /* Letters to a worker (mailbox), argument unused: end gracefully, end now. */
 void service_stop(void *worker, void *argument);
 void service_stop_now(void *worker, void *argument);
+/* A letter about a server that is ABSENT, argument struct place_question *: closes its idle links, and answers. */
+void service_leave_server(void *worker, void *argument);
 
 /* Worker thread. A client is gone: accepting may go on, a graceful stop may be complete. */
 void service_client_gone(struct service *service);

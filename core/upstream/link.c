@@ -51,7 +51,10 @@ void link_close(struct link *link, bool reset)
 
 void link_gone(struct stream *stream)
 {
-    slab_put(&of_stream(stream)->links->slab, stream);
+    struct link *link = of_stream(stream);
+
+    link->links->idle[link->server->id].n_links--;
+    slab_put(&link->links->slab, link);
 }
 
 /* An idle link has nothing to say: whatever comes, its end included, ends it. */
@@ -105,6 +108,7 @@ struct link *link_open(struct links *links, const struct pool *pool, struct serv
     link->created_ms = links->worker->now_ms;
     link->requests = 1;
     link->idle = false;
+    links->idle[server->id].n_links++;
     links->opened++;
     return link;
 }
@@ -163,9 +167,15 @@ void link_release(struct link *link)
     stream_deadline(&link->stream, now_ms + settings->keepalive_timeout_ms);
 }
 
+uint32_t links_close_server(struct links *links, uint32_t id)
+{
+    while (links->idle[id].first)
+        link_close(links->idle[id].first, false);
+    return links->idle[id].n_links;
+}
+
 void links_close_idle(struct links *links)
 {
     for (uint32_t i = 0; i < links->n_servers; i++)
-        while (links->idle[i].first)
-            link_close(links->idle[i].first, false);
+        (void)links_close_server(links, i);
 }

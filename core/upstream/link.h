@@ -29,6 +29,7 @@ struct link {
 struct idle_list {
     struct link *first, *last; /* first: used last */
     uint32_t count;
+    uint32_t n_links; /* of this server in all: idle, in use, and those whose last completion has not come */
 };
 
 struct links {
@@ -56,6 +57,8 @@ struct link *link_open(struct links *links, const struct pool *pool, struct serv
 void link_release(struct link *link);
 void link_close(struct link *link, bool reset);
 void link_gone(struct stream *stream);
+/* Closes the idle links to the server of that id. Returns how many links to it are left, those that are being closed included. */
+uint32_t links_close_server(struct links *links, uint32_t id);
 /* Closes all idle links. */
 void links_close_idle(struct links *links);
 

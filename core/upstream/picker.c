@@ -1,43 +1,56 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Picking a server, and what its outcome does to it: the passive check. A picker belongs to one worker; it
- * meets the others in the atomics of struct server and in the pool's version (doc/threads.md). It takes no
- * lock, and allocates and calls the system only in picker_create.
- *
- * The passive check is nginx's: max_fails failures within fail_timeout take a server out for fail_timeout;
- * after that one pick is let through as a trial, and its success puts the server back. When nothing else is
- * left, all are put back. Unlike nginx, a window starts with its first failure and does not grow with the
- * later ones, and a trial whose client went away frees the way for the next one.
+ * Picking a server; see picker.h. A picker belongs to one worker; it meets the others in the atomics of struct server and struct pool
+ * (doc/threads.md). What may be used is looked at anew only when the pool's version has moved or a time has come; a pick then costs what the
+ * strategy costs. The passive check is in passive.c.
  */
 #include "upstream/picker.h"
 
-#include "upstream/tier.h"
+#include "upstream/passive.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_MS 1000000u
-#define NEVER_MS  UINT64_MAX
+#define NS_PER_MS    1000000u
+#define NEVER_MS     UINT64_MAX
+#define WHOLE        65536u /* a fraction of one, for slow start and shares */
+#define RAMP_STEPS   100u   /* in which a slow start goes up */
+#define RAMP_STEP_MS 10u    /* but no more often than this */
 
 /* What the worker knows of one tier. */
 struct view {
     const struct tier *tier;
-    void *state;        /* owned; the strategy's */
-    uint64_t *usable;   /* owned; as of picker->version */
-    uint64_t *narrowed; /* owned; usable without what the request has tried */
-    size_t n_usable;    /* bits set in usable */
+    struct fairlead_tier seen; /* as the strategy gets it; its state is owned */
+    uint64_t *usable;          /* owned; as of picker->version */
+    uint64_t *narrowed;        /* owned; usable without what this pick may not use */
+    uint32_t *effective;       /* owned; weights, by position */
+    size_t n_usable;           /* bits set in usable */
+    bool full_weights;
+};
+
+/* This picker's trial of a server: the deadline that it has set, and when; deadline 0 where it has none. */
+struct trial {
+    uint64_t deadline_ms, picked_ms;
 };
 
 struct picker {
     struct pool *pool; /* borrowed; outlives the picker */
     struct view views[N_TIERS];
     uint64_t version;        /* of the pool, when the views were made */
-    uint64_t next_change_ms; /* when the first server that is out may be tried again */
-    /* Owned; per server the out_until_ms that this picker's trial has set, 0 where it has none. An older
-     * request to the same server that ends meanwhile is taken for the trial: picks carry no mark, and the
-     * next window would put that right. */
-    uint64_t *trials;
+    uint64_t next_change_ms; /* when a server that is out may be tried again, or a slow start goes on */
+    size_t n_in_service;     /* servers that are usable and not out by the passive check */
+    struct trial *trials;    /* owned; per server */
+    bool panic_began, panic_ended;
+};
+
+/* What one pick has come to. */
+struct search {
+    const struct pick_request *request;
+    struct fairlead_pick pick;
+    uint64_t now_ms;
+    bool insisting;  /* the passive check is passed over */
+    bool found_full; /* a server was left out only because it is at max_conns */
 };
 
 static size_t n_words(size_t n_servers)
@@ -45,41 +58,56 @@ static size_t n_words(size_t n_servers)
     return (n_servers + 63) / 64;
 }
 
+static void set_bit(uint64_t *words, size_t bit)
+{
+    words[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
 static void clear_bit(uint64_t *words, size_t bit)
 {
     words[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
 }
 
-static bool is_tried(const struct tried *tried, size_t server)
-{
-    return tried && ((tried->words[server / 64] >> (server % 64)) & 1);
-}
+/* Making. */
 
 static void destroy_view(struct view *view)
 {
-    free(view->state);
+    free(view->seen.state);
     free(view->usable);
     free(view->narrowed);
+    free(view->effective);
+}
+
+/* Whole cache lines, at least one: no other worker's state shares them, and size 0 gives a pointer too. */
+static int make_state(struct view *view, const struct fairlead_balancer *balancer, unsigned worker)
+{
+    size_t size;
+
+    if (!balancer->state_size)
+        return 0;
+    size = (balancer->state_size(&view->tier->set, view->tier->plan) / 64 + 1) * 64;
+    view->seen.state = aligned_alloc(64, size);
+    if (!view->seen.state)
+        return -1;
+    memset(view->seen.state, 0, size);
+    balancer->state_init(view->seen.state, &view->tier->set, view->tier->plan, worker);
+    return 0;
 }
 
 static int create_view(struct view *view, const struct pool *pool, const struct tier *tier, unsigned worker)
 {
-    const struct fairlead_balancer *balancer = pool->strategy.balancer;
+    size_t n = tier->set.n_servers;
 
     view->tier = tier;
-    if (tier->set.n_servers == 0)
+    if (n == 0)
         return 0;
-    /* Whole cache lines, at least one: no other worker's state shares them, and size 0 gives a pointer too.
-     */
-    size_t size = (balancer->state_size(&tier->set, tier->plan) / 64 + 1) * 64;
-    view->state = aligned_alloc(64, size);
-    view->usable = calloc(n_words(tier->set.n_servers), sizeof *view->usable);
-    view->narrowed = calloc(n_words(tier->set.n_servers), sizeof *view->narrowed);
-    if (!view->state || !view->usable || !view->narrowed)
+    view->seen = (struct fairlead_tier){.set = &tier->set, .plan = tier->plan, .shared = tier->shared};
+    view->usable = calloc(n_words(n), sizeof *view->usable);
+    view->narrowed = calloc(n_words(n), sizeof *view->narrowed);
+    view->effective = calloc(n, sizeof *view->effective);
+    if (!view->usable || !view->narrowed || !view->effective)
         return -1;
-    memset(view->state, 0, size);
-    balancer->state_init(view->state, &tier->set, tier->plan, worker);
-    return 0;
+    return make_state(view, pool->strategy.balancer, worker);
 }
 
 struct picker *picker_create(struct pool *pool, unsigned worker)
@@ -112,307 +140,389 @@ void picker_destroy(struct picker *picker)
     free(picker);
 }
 
-/* Called after each change of an out_until_ms. Release: whoever sees the new version sees that change too
- * (is_stale). */
-static void tell_all(struct pool *pool)
+/* Looking at the servers. */
+
+static struct server *server_at(const struct picker *picker, const struct view *view, size_t position)
 {
-    atomic_fetch_add_explicit(&pool->version, 1, memory_order_release);
+    return &picker->pool->servers[view->tier->indices[position]];
 }
 
-static void refresh_view(struct picker *picker, struct view *view, uint64_t now_ms)
+static void look_again_at(struct picker *picker, uint64_t when_ms)
 {
-    const struct tier *tier = view->tier;
+    if (when_ms < picker->next_change_ms)
+        picker->next_change_ms = when_ms;
+}
 
-    view->n_usable = 0;
-    if (tier->set.n_servers == 0)
-        return;
-    memset(view->usable, 0, n_words(tier->set.n_servers) * sizeof *view->usable);
-    for (size_t i = 0; i < tier->set.n_servers; i++) {
-        const struct server *server = &picker->pool->servers[tier->indices[i]];
-        uint64_t out_until = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed);
+/* How much of its weight a server has now, of WHOLE: what an agent leaves it, and how far its slow start has come. */
+static uint32_t fraction(struct picker *picker, const struct server *server, uint64_t now_ms)
+{
+    uint64_t begun = atomic_load_explicit(&server->ramp_start_ms, memory_order_relaxed);
+    uint64_t part = WHOLE * (uint64_t)atomic_load_explicit(&server->share, memory_order_relaxed) / SHARE_WHOLE;
+    uint64_t passed = now_ms > begun ? now_ms - begun : 0, step;
 
-        if (server->down)
+    if (begun == 0 || passed >= server->slow_start_ms)
+        return (uint32_t)part;
+    step = server->slow_start_ms / RAMP_STEPS;
+    look_again_at(picker, now_ms + (step > RAMP_STEP_MS ? step : RAMP_STEP_MS));
+    part = part * (passed + 1) / server->slow_start_ms;
+    return part > 0 ? (uint32_t)part : 1;
+}
+
+/*
+ * Weights matter beside each other only: the server with the most of its own has all of it, so that a whole pool in its slow start
+ * is served as usual.
+ */
+static void weigh(struct picker *picker, struct view *view, uint64_t now_ms)
+{
+    size_t n = view->tier->set.n_servers;
+    uint32_t most = 1, least = WHOLE;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t part;
+
+        if (!((view->usable[i / 64] >> (i % 64)) & 1))
             continue;
-        if (out_until <= now_ms) {
-            view->usable[i / 64] |= UINT64_C(1) << (i % 64);
-            view->n_usable++;
-        } else if (out_until < picker->next_change_ms) {
-            picker->next_change_ms = out_until;
-        }
+        view->effective[i] = part = fraction(picker, server_at(picker, view, i), now_ms);
+        most = part > most ? part : most;
+        least = part < least ? part : least;
+    }
+    view->full_weights = least >= most;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t weight = (uint64_t)view->tier->servers[i].weight * FAIRLEAD_WEIGHT_ONE;
+
+        if (!view->full_weights && ((view->usable[i / 64] >> (i % 64)) & 1))
+            weight = weight * view->effective[i] / most;
+        view->effective[i] = weight > 0 || view->tier->servers[i].weight == 0 ? (uint32_t)weight : 1;
     }
 }
 
-/* Looks at every server, but only if one went out or came back, or if it is time for a trial. */
+/* `insisting`: servers that the passive check has out count too. */
+static void refresh_view(struct picker *picker, struct view *view, uint64_t now_ms, bool insisting)
+{
+    size_t n = view->tier->set.n_servers;
+
+    view->n_usable = 0;
+    if (n == 0)
+        return;
+    memset(view->usable, 0, n_words(n) * sizeof *view->usable);
+    for (size_t i = 0; i < n; i++) {
+        const struct server *server = server_at(picker, view, i);
+        uint64_t out_until = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed);
+
+        if (server_flags(server) != 0 || server->weight == 0)
+            continue;
+        picker->n_in_service += out_until == 0;
+        if (insisting || out_until <= now_ms) {
+            set_bit(view->usable, i);
+            view->n_usable++;
+        } else {
+            look_again_at(picker, out_until);
+        }
+    }
+    weigh(picker, view, now_ms);
+}
+
+static void refresh_views(struct picker *picker, uint64_t now_ms, bool insisting)
+{
+    picker->next_change_ms = NEVER_MS;
+    picker->n_in_service = 0;
+    for (int i = 0; i < N_TIERS; i++)
+        refresh_view(picker, &picker->views[i], now_ms, insisting);
+}
+
+/* Looks at every server, but only if something has changed, or if it is time for a trial or for the next step of a slow start. */
 static void refresh(struct picker *picker, uint64_t now_ms)
 {
-    /* Acquire: pairs with tell_all, so that the change is seen which moved the version. */
+    /* Acquire: pairs with pool_changed, so that the change is seen which moved the version. */
     uint64_t version = atomic_load_explicit(&picker->pool->version, memory_order_acquire);
 
     if (version == picker->version && now_ms < picker->next_change_ms)
         return;
-    /* Noted before the servers are read: a change in between moves the version again and costs one more look.
-     */
+    /* Noted before the servers are read: a change in between moves the version again and costs one more look. */
     picker->version = version;
-    picker->next_change_ms = NEVER_MS;
-    for (int i = 0; i < N_TIERS; i++)
-        refresh_view(picker, &picker->views[i], now_ms);
+    refresh_views(picker, now_ms, false);
+    if (picker->n_in_service > 0 && atomic_load_explicit(&picker->pool->panic, memory_order_relaxed) &&
+        atomic_exchange_explicit(&picker->pool->panic, false, memory_order_relaxed))
+        picker->panic_ended = true;
 }
 
-/*
- * True when the server may be used: it is in service, or this picker got its trial. The exchange is relaxed:
- * it decides only between those who want the trial, and publishes nothing.
- */
-static bool claim(struct picker *picker, struct server *server, uint64_t now_ms)
-{
-    unsigned long long out_until = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed);
-    uint64_t next = now_ms + server->fail_timeout_ms;
+/* Choosing. */
 
-    if (out_until == 0)
+static bool is_full(const struct server *server)
+{
+    return server->max_conns > 0 &&
+           atomic_load_explicit(server->in_flight, memory_order_relaxed) >= server->max_conns;
+}
+
+/* Counts a request in, unless that would be one too many: exact over all workers. */
+static bool enter(struct server *server)
+{
+    unsigned n = atomic_load_explicit(server->in_flight, memory_order_relaxed);
+
+    if (server->max_conns == 0) {
+        atomic_fetch_add_explicit(server->in_flight, 1, memory_order_relaxed);
         return true;
-    if (out_until > now_ms)
-        return false;
-    if (!atomic_compare_exchange_strong_explicit(&server->out_until_ms, &out_until, next,
-                                                 memory_order_relaxed, memory_order_relaxed))
-        return out_until == 0;
-    picker->trials[server->index] = next;
-    tell_all(picker->pool);
+    }
+    do {
+        if (n >= server->max_conns)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(server->in_flight, &n, n + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
 }
 
-/* The usable servers that the request has not tried yet. */
-static void narrow(const struct picker *picker, const struct view *view, const struct tried *tried,
-                   struct fairlead_pick *pick)
+static bool is_tried(const struct tried *tried, size_t index)
 {
-    const struct pool *pool = picker->pool;
+    return tried && tried->count > 0 && ((tried->words[index / 64] >> (index % 64)) & 1);
+}
+
+static void leave_out(struct view *view, struct fairlead_pick *pick, size_t position)
+{
+    clear_bit(view->narrowed, position);
+    pick->n_usable--;
+}
+
+/* What the strategy may choose from: `usable` without the servers that were tried or are full. */
+static void narrow(const struct picker *picker, struct view *view, struct search *search)
+{
+    struct fairlead_pick *pick = &search->pick;
+    const struct tried *tried = search->request->tried;
 
     pick->usable = view->usable;
     pick->n_usable = view->n_usable;
-    if (!tried || tried->count == 0)
+    pick->effective_weight = view->effective;
+    pick->full_weights = view->full_weights;
+    if (!picker->pool->limited && (!tried || tried->count == 0))
         return;
     memcpy(view->narrowed, view->usable, n_words(view->tier->set.n_servers) * sizeof *view->narrowed);
     pick->usable = view->narrowed;
-    for (size_t word = 0; word < n_words(pool->n_servers); word++) {
-        for (uint64_t bits = tried->words[word]; bits != 0; bits &= bits - 1) {
-            size_t index = word * 64 + (size_t)__builtin_ctzll(bits);
-            size_t position = pool->positions[index];
+    for (size_t word = 0; word < n_words(view->tier->set.n_servers); word++) {
+        for (uint64_t bits = view->usable[word]; bits != 0; bits &= bits - 1) {
+            size_t position = word * 64 + (size_t)__builtin_ctzll(bits);
+            const struct server *server = server_at(picker, view, position);
 
-            if (&pool->tiers[pool->servers[index].backup] != view->tier || !fairlead_usable(pick, position))
-                continue;
-            clear_bit(view->narrowed, position);
-            pick->n_usable--;
+            if (is_tried(tried, server->index)) {
+                leave_out(view, pick, position);
+            } else if (is_full(server)) {
+                search->found_full = true;
+                leave_out(view, pick, position);
+            }
         }
     }
 }
 
-static void *plan_of(const struct view *view)
-{
-    return view->tier->plan;
-}
-
 static int ask(const struct picker *picker, const struct view *view, const struct fairlead_pick *pick)
 {
-    const struct fairlead_set *set = &view->tier->set;
-    int position = picker->pool->strategy.balancer->pick(view->state, set, plan_of(view), pick);
+    int position = picker->pool->strategy.balancer->pick(&view->seen, pick);
 
     if (position == FAIRLEAD_NONE)
         return position;
     /* A module that breaks these would make us write outside of our tables, or use a server that is down. */
-    assert(position >= 0 && (size_t)position < set->n_servers);
+    assert(position >= 0 && (size_t)position < view->tier->set.n_servers);
     assert(fairlead_usable(pick, (size_t)position));
     return position;
 }
 
 static void tell_strategy(const struct picker *picker, const struct view *view, int position,
-                          enum fairlead_outcome outcome, uint64_t latency_ns)
+                          enum fairlead_outcome outcome, uint64_t latency_ns, uint64_t now_ns)
 {
     const struct fairlead_balancer *balancer = picker->pool->strategy.balancer;
 
     if (balancer->done)
-        balancer->done(view->state, &view->tier->set, plan_of(view), position, outcome, latency_ns);
+        balancer->done(&view->seen, position, outcome, latency_ns, now_ns);
 }
 
-/* Picks from one tier; NULL when there is none to use. Each round without a result takes one bit away, so it
- * ends. */
-static struct server *pick_from(struct picker *picker, struct view *view, const struct tried *tried,
-                                struct fairlead_pick *pick, bool insisting)
+/* Takes the server for this request: the passive check's leave, then its place among max_conns. */
+static bool take(struct picker *picker, struct server *server, struct search *search)
 {
-    uint64_t now_ms = pick->now_ns / NS_PER_MS;
+    uint64_t trial = 0;
 
-    while (view->n_usable > 0) {
-        narrow(picker, view, tried, pick);
-        if (pick->n_usable == 0)
-            return NULL;
-        pick->effective_weight = view->tier->weights;
+    if (!search->insisting && !passive_claim(picker->pool, server, search->now_ms, &trial))
+        return false;
+    if (!enter(server)) {
+        search->found_full = true;
+        passive_forget_trial(picker->pool, server, trial, search->now_ms);
+        return false;
+    }
+    if (trial != 0)
+        picker->trials[server->index] = (struct trial){trial, search->now_ms};
+    return true;
+}
+
+/* Picks from one tier; NULL when there is none to use. Each round without a result takes one bit away, so it ends. */
+static struct server *pick_from(struct picker *picker, struct view *view, struct search *search)
+{
+    struct fairlead_pick *pick = &search->pick;
+
+    if (view->n_usable == 0)
+        return NULL;
+    narrow(picker, view, search);
+    while (pick->n_usable > 0) {
         int position = ask(picker, view, pick);
+        struct server *server;
+
         if (position == FAIRLEAD_NONE)
             return NULL;
-        struct server *server = &picker->pool->servers[view->tier->indices[position]];
-        if (insisting || claim(picker, server, now_ms))
+        server = server_at(picker, view, (size_t)position);
+        if (take(picker, server, search))
             return server;
-        /* Another worker was quicker: it took the server out, or has its trial. The version moves with that,
-         * if it has not yet. */
-        tell_strategy(picker, view, position, FAIRLEAD_CANCELLED, 0);
-        clear_bit(view->usable, (size_t)position);
-        view->n_usable--;
+        /* Another worker was quicker: it took the server out, has its trial, or its last place. */
+        tell_strategy(picker, view, position, FAIRLEAD_CANCELLED, 0, pick->now_ns);
+        if (pick->usable == view->usable) {
+            memcpy(view->narrowed, view->usable, n_words(view->tier->set.n_servers) * sizeof *view->narrowed);
+            pick->usable = view->narrowed;
+        }
+        leave_out(view, pick, (size_t)position);
     }
     return NULL;
 }
 
-static struct server *pick_any(struct picker *picker, const struct tried *tried, struct fairlead_pick *pick,
-                               bool insisting)
+/* The backups first while they are promoted: no primary is in service then, or it came back this very moment. */
+static struct server *pick_any(struct picker *picker, struct search *search)
 {
+    int first = pool_backups_promoted(picker->pool) ? TIER_BACKUP : TIER_PRIMARY;
     struct server *server = NULL;
 
     for (int i = 0; !server && i < N_TIERS; i++)
-        server = pick_from(picker, &picker->views[i], tried, pick, insisting);
+        server = pick_from(picker, &picker->views[(first + i) % N_TIERS], search);
+    if (server && server->backup)
+        atomic_fetch_add_explicit(&picker->pool->counters.backup_picks, 1, memory_order_relaxed);
     return server;
 }
 
-/* Puts a server back into service. False when it was in service already. */
-static bool put_back(struct server *server)
+/* The server that the request is bound to. The strategy is not asked, and so is not told. NULL: it cannot serve now. */
+static struct server *pick_bound(struct picker *picker, struct search *search)
 {
-    if (atomic_load_explicit(&server->out_until_ms, memory_order_relaxed) == 0)
-        return false;
-    /* Release: a worker that sees the server in service counts its next failure from zero (count_failure). */
-    atomic_store_explicit(&server->fails, 0, memory_order_relaxed);
-    return atomic_exchange_explicit(&server->out_until_ms, 0, memory_order_release) != 0;
+    struct server *server;
+
+    if (search->request->bound == PICKER_NONE)
+        return NULL;
+    server = &picker->pool->servers[search->request->bound];
+    if ((server_flags(server) & ~(uint32_t)SERVER_DRAINS) != 0 || is_tried(search->request->tried, server->index) ||
+        !passive_allows(server, search->now_ms) || !take(picker, server, search))
+        return NULL;
+    return server;
 }
 
 /*
- * Everything that is up has failed: refusing all requests until the first window ends would help nobody, so
- * all that this request could still use come back at once. Another worker may do the same, or take one out
- * again meanwhile; the views that this leaves, for this pick only, therefore ask nobody: all servers that are
- * not down.
+ * Only the passive check stands in the way: refusing all requests until the first time is over would help nobody. The servers stay out, and
+ * whichever answers comes back. The views that this leaves are for this pick alone.
  */
-static void recover(struct picker *picker, const struct tried *tried)
+static struct server *pick_in_panic(struct picker *picker, struct search *search)
 {
     struct pool *pool = picker->pool;
-    bool any = false;
-
-    for (size_t i = 0; i < pool->n_servers; i++) {
-        if (!pool->servers[i].down && !is_tried(tried, i))
-            any |= put_back(&pool->servers[i]);
-    }
-    if (any)
-        tell_all(pool);
-    for (int i = 0; i < N_TIERS; i++)
-        refresh_view(picker, &picker->views[i], NEVER_MS);
-    /* No version is 0, so that the next pick looks again. */
-    picker->version = 0;
-}
-
-int picker_pick(struct picker *picker, struct tried *tried, uint64_t key, uint64_t now_ns)
-{
-    struct fairlead_pick pick = {.key = key, .now_ns = now_ns};
     struct server *server;
 
-    refresh(picker, now_ns / NS_PER_MS);
-    server = pick_any(picker, tried, &pick, false);
-    if (!server) {
-        recover(picker, tried);
-        server = pick_any(picker, tried, &pick, true);
+    /* Acquire: pairs with leave_place. Those that the view has out may be back by now, and then the version has moved. */
+    if (atomic_load_explicit(&pool->n_ejected, memory_order_acquire) == 0 &&
+        atomic_load_explicit(&pool->version, memory_order_relaxed) == picker->version)
+        return NULL;
+    search->insisting = true;
+    refresh_views(picker, search->now_ms, true);
+    picker->version = 0; /* no version is 0, so that the next pick looks again */
+    server = pick_any(picker, search);
+    if (server && picker->n_in_service == 0 && !atomic_exchange_explicit(&pool->panic, true, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&pool->counters.panics, 1, memory_order_relaxed);
+        picker->panic_began = true;
     }
+    return server;
+}
+
+int picker_pick(struct picker *picker, const struct pick_request *request, uint64_t now_ns)
+{
+    struct search search = {
+        .request = request, .pick = {.key = request->key, .now_ns = now_ns}, .now_ms = now_ns / NS_PER_MS};
+    struct server *server;
+
+    refresh(picker, search.now_ms);
+    server = pick_bound(picker, &search);
     if (!server)
-        return PICKER_NONE;
-    if (tried) {
-        tried->words[server->index / 64] |= UINT64_C(1) << (server->index % 64);
-        tried->count++;
+        server = pick_any(picker, &search);
+    if (!server && !search.found_full)
+        server = pick_in_panic(picker, &search);
+    if (!server)
+        return search.found_full ? PICKER_FULL : PICKER_NONE;
+    if (request->tried) {
+        set_bit(request->tried->words, server->index);
+        request->tried->count++;
     }
-    atomic_fetch_add_explicit(&server->in_flight, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&server->picked, 1, memory_order_relaxed);
     return (int)server->index;
 }
 
-/* Ends a trial by moving its own deadline; one that is no longer in place was overtaken by a later trial or
- * by recover. */
-static bool end_trial(struct pool *pool, struct server *server, unsigned long long claimed,
-                      uint64_t out_until)
+/* Outcomes. */
+
+/* The deadline of the trial, if the request that was picked at picked_ms is it. Older ones to the same server are not. */
+static uint64_t end_of_trial(struct picker *picker, const struct server *server, uint64_t picked_ms)
 {
-    /* Zero is no deadline but "in service". */
-    if (out_until == 0)
-        out_until = 1;
-    if (!atomic_compare_exchange_strong_explicit(&server->out_until_ms, &claimed, out_until,
-                                                 memory_order_relaxed, memory_order_relaxed))
-        return false;
-    tell_all(pool);
-    return true;
+    struct trial *trial = &picker->trials[server->index];
+    uint64_t deadline_ms = picked_ms >= trial->picked_ms ? trial->deadline_ms : 0;
+
+    if (deadline_ms != 0)
+        *trial = (struct trial){0};
+    return deadline_ms;
 }
 
-/*
- * Failures in the current window, with this one. The two words are not changed together: of failures that two
- * workers see in the same instant, at a window's start, one may go uncounted. Each call answers at least 1,
- * so max_fails = 1 is exact.
- */
-static uint32_t count_failure(struct server *server, uint64_t now_ms)
+static enum picker_news judge(struct picker *picker, struct server *server, enum fairlead_outcome outcome, uint64_t picked_ms,
+                              uint64_t now_ms)
 {
-    unsigned long long start = atomic_load_explicit(&server->window_start_ms, memory_order_relaxed);
-    uint32_t fails = atomic_load_explicit(&server->fails, memory_order_relaxed);
-    bool fresh = fails == 0 || now_ms - start >= server->fail_timeout_ms;
+    uint64_t trial = end_of_trial(picker, server, picked_ms);
+    bool was_out = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed) != 0;
 
-    if (fresh && atomic_compare_exchange_strong_explicit(&server->window_start_ms, &start, now_ms,
-                                                         memory_order_relaxed, memory_order_relaxed)) {
-        atomic_store_explicit(&server->fails, 1, memory_order_relaxed);
-        return 1;
-    }
-    return atomic_fetch_add_explicit(&server->fails, 1, memory_order_relaxed) + 1;
-}
-
-/* True when this failure took the server out. */
-static bool on_failure(struct pool *pool, struct server *server, uint64_t claimed, uint64_t now_ms)
-{
-    uint64_t until = now_ms + server->fail_timeout_ms;
-    unsigned long long in_service = 0;
-
-    if (pool->single || server->max_fails == 0 || server->fail_timeout_ms == 0)
-        return false;
-    if (claimed != 0 && end_trial(pool, server, claimed, until))
-        return false;
-    /* A request from before the server went out says nothing new. Acquire: pairs with put_back. */
-    if (atomic_load_explicit(&server->out_until_ms, memory_order_acquire) != 0)
-        return false;
-    if (count_failure(server, now_ms) < server->max_fails)
-        return false;
-    if (!atomic_compare_exchange_strong_explicit(&server->out_until_ms, &in_service, until,
-                                                 memory_order_relaxed, memory_order_relaxed))
-        return false;
-    tell_all(pool);
-    return true;
-}
-
-static bool judge(struct picker *picker, struct server *server, enum fairlead_outcome outcome,
-                  uint64_t now_ms)
-{
-    uint64_t claimed = picker->trials[server->index];
-
-    picker->trials[server->index] = 0;
     switch (outcome) {
     case FAIRLEAD_FAILED:
-        return on_failure(picker->pool, server, claimed, now_ms);
+        atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
+        return passive_failure(picker->pool, server, trial, picked_ms, now_ms) ? PICKER_EJECTED : PICKER_NO_NEWS;
     case FAIRLEAD_OK:
-        /* As in nginx, a success within the window does not forgive its failures; only a trial's does. */
-        if (claimed != 0 && put_back(server))
-            tell_all(picker->pool);
-        return false;
+        /* One that was sent before the server went out says nothing of now, unless all of them are out. */
+        if (was_out && trial == 0 && !atomic_load_explicit(&picker->pool->panic, memory_order_relaxed))
+            return PICKER_NO_NEWS;
+        return passive_success(picker->pool, server, was_out, now_ms) ? PICKER_RETURNED : PICKER_NO_NEWS;
     case FAIRLEAD_CANCELLED:
-        if (claimed != 0)
-            (void)end_trial(picker->pool, server, claimed, now_ms);
-        return false;
+        passive_forget_trial(picker->pool, server, trial, now_ms);
+        break;
     }
-    return false;
+    return PICKER_NO_NEWS;
 }
 
-bool picker_done(struct picker *picker, int server, enum fairlead_outcome outcome, uint64_t latency_ns,
-                 uint64_t now_ns)
+static struct server *picked_server(const struct picker *picker, int server)
 {
-    struct pool *pool = picker->pool;
+    assert(server >= 0 && (size_t)server < picker->pool->n_servers);
+    return &picker->pool->servers[server];
+}
 
-    assert(server >= 0 && (size_t)server < pool->n_servers);
-    struct server *served = &pool->servers[server];
-    uint32_t in_flight = atomic_fetch_sub_explicit(&served->in_flight, 1, memory_order_relaxed);
-    assert(in_flight > 0);
-    if (outcome == FAIRLEAD_FAILED)
-        atomic_fetch_add_explicit(&served->failed, 1, memory_order_relaxed);
-    tell_strategy(picker, &picker->views[served->backup], (int)pool->positions[server], outcome,
-                  outcome == FAIRLEAD_OK ? latency_ns : 0);
-    return judge(picker, served, outcome, now_ns / NS_PER_MS);
+enum picker_news picker_outcome(struct picker *picker, int server, enum fairlead_outcome outcome, uint64_t elapsed_ns, uint64_t now_ns)
+{
+    struct server *served = picked_server(picker, server);
+
+    tell_strategy(picker, &picker->views[served->backup], (int)picker->pool->positions[server], outcome,
+                  outcome == FAIRLEAD_OK ? elapsed_ns : 0, now_ns);
+    return judge(picker, served, outcome, (now_ns - elapsed_ns) / NS_PER_MS, now_ns / NS_PER_MS);
+}
+
+enum picker_news picker_late_failure(struct picker *picker, int server, uint64_t elapsed_ns, uint64_t now_ns)
+{
+    return judge(picker, picked_server(picker, server), FAIRLEAD_FAILED, (now_ns - elapsed_ns) / NS_PER_MS,
+                 now_ns / NS_PER_MS);
+}
+
+void picker_release(struct picker *picker, int server)
+{
+    unsigned before = atomic_fetch_sub_explicit(picked_server(picker, server)->in_flight, 1, memory_order_relaxed);
+
+    assert(before > 0);
+}
+
+uint64_t picker_time_out_ms(const struct server *server, uint64_t now_ns)
+{
+    uint64_t until = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed);
+
+    return until > now_ns / NS_PER_MS ? until - now_ns / NS_PER_MS : 0;
+}
+
+void picker_panic_news(struct picker *picker, bool *began, bool *ended)
+{
+    *began = picker->panic_began;
+    *ended = picker->panic_ended;
+    picker->panic_began = picker->panic_ended = false;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Pools: from what the configuration says of an upstream group to servers, tiers and plans. Control thread,
- * all of it: here may be allocated, blocked and failed. What pool_create made is not written to again, save
- * for the atomics in struct server and the version, which picker.c changes.
+ * all of it but the flags and shares at the end, which the health thread changes too: here may be allocated, blocked and failed. What
+ * pool_create made is not written to again, save for the atomics.
  */
+#include "upstream/hash.h"
+#include "upstream/passive.h"
 #include "upstream/tier.h"
 
 #include <assert.h>
@@ -41,10 +43,10 @@ static int check_spec(const struct pool_spec *spec, const struct complaint *comp
         const struct server_spec *server = &spec->servers[i];
 
         n_primaries += !server->backup;
-        if (server->weight < 1 || server->weight > WEIGHT_MAX) {
+        if (server->weight > WEIGHT_MAX || server->max_fails > POOL_FAILS_MAX) {
             snprintf(complaint->text, complaint->size,
-                     "server \"%s\" of upstream \"%s\": weight %u is not in 1 to %u", server->name,
-                     spec->name, server->weight, WEIGHT_MAX);
+                     "server \"%s\" of upstream \"%s\": weight %u is not in 0 to %u, or max_fails %u not in 0 to %u",
+                     server->name, spec->name, server->weight, WEIGHT_MAX, server->max_fails, POOL_FAILS_MAX);
             return -EINVAL;
         }
     }
@@ -67,23 +69,31 @@ static int copy_settings(struct pool *pool, const struct pool_spec *spec)
     return pool->settings.name && pool->settings.balance && pool->settings.balancers_dir ? 0 : -ENOMEM;
 }
 
+static uint32_t configured_flags(const struct server_spec *spec)
+{
+    return (spec->down ? SERVER_DOWN : 0u) | (spec->drain ? SERVER_DRAIN : 0u) | (spec->absent ? SERVER_ABSENT : 0u);
+}
+
 static int copy_server(struct server *server, const struct server_spec *spec, uint32_t index)
 {
-    server->name = strdup(spec->name);
+    snprintf(server->name, sizeof server->name, "%s", spec->name);
+    server->hash = hash_text(spec->name, strlen(spec->name), 0);
     server->address = spec->address;
     server->weight = spec->weight;
+    server->max_conns = spec->max_conns;
+    server->slow_start_ms = spec->slow_start_ms;
     server->max_fails = spec->max_fails;
     server->fail_timeout_ms = spec->fail_timeout_ms;
-    server->down = spec->down;
     server->backup = spec->backup;
     server->index = index;
-    atomic_init(&server->in_flight, 0);
-    atomic_init(&server->fails, 0);
-    atomic_init(&server->window_start_ms, 0);
-    atomic_init(&server->out_until_ms, 0);
-    atomic_init(&server->picked, 0);
-    atomic_init(&server->failed, 0);
-    return server->name ? 0 : -ENOMEM;
+    atomic_init(&server->flags, configured_flags(spec));
+    atomic_init(&server->share, SHARE_WHOLE);
+    if (spec->route && !(server->route = strdup(spec->route)))
+        return -ENOMEM;
+    if (spec->max_fails < 2)
+        return 0;
+    server->failed_at_ms = calloc(spec->max_fails - 1, sizeof *server->failed_at_ms);
+    return server->failed_at_ms ? 0 : -ENOMEM;
 }
 
 static int copy_servers(struct pool *pool, const struct pool_spec *spec)
@@ -94,10 +104,11 @@ static int copy_servers(struct pool *pool, const struct pool_spec *spec)
     pool->positions = calloc(spec->n_servers, sizeof *pool->positions);
     if (!pool->servers || !pool->positions)
         return -ENOMEM;
-    memset(pool->servers, 0, size);
+    memset(pool->servers, 0, size); /* the atomics too: every one of them may begin with 0 */
     pool->n_servers = spec->n_servers;
-    pool->single = spec->n_servers == 1;
     for (size_t i = 0; i < spec->n_servers; i++) {
+        pool->limited |= spec->servers[i].max_conns > 0;
+        pool->n_present += !spec->servers[i].absent;
         if (copy_server(&pool->servers[i], &spec->servers[i], (uint32_t)i) != 0)
             return -ENOMEM;
     }
@@ -113,6 +124,27 @@ static size_t count_servers(const struct pool *pool, bool backup)
     return n;
 }
 
+/* How many servers before this one in the tier have its name. */
+static uint64_t count_namesakes(const struct tier *tier, uint32_t position)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < position; i++)
+        n += strcmp(tier->names[i], tier->names[position]) == 0;
+    return n;
+}
+
+static bool allocate_tier(struct tier *tier, size_t n)
+{
+    tier->servers = calloc(n, sizeof *tier->servers);
+    tier->names = calloc(n, sizeof *tier->names);
+    tier->indices = calloc(n, sizeof *tier->indices);
+    tier->in_flight = aligned_alloc(64, (n * sizeof *tier->in_flight + 63) / 64 * 64);
+    if (tier->in_flight)
+        memset(tier->in_flight, 0, n * sizeof *tier->in_flight);
+    return tier->servers && tier->names && tier->indices && tier->in_flight;
+}
+
 static int fill_tier(struct pool *pool, struct tier *tier, bool backup)
 {
     size_t n = count_servers(pool, backup);
@@ -120,23 +152,24 @@ static int fill_tier(struct pool *pool, struct tier *tier, bool backup)
 
     if (n == 0)
         return 0;
-    tier->servers = calloc(n, sizeof *tier->servers);
-    tier->weights = calloc(n, sizeof *tier->weights);
-    tier->indices = calloc(n, sizeof *tier->indices);
-    if (!tier->servers || !tier->weights || !tier->indices)
+    if (!allocate_tier(tier, n))
         return -ENOMEM;
     for (uint32_t i = 0; i < pool->n_servers; i++) {
-        const struct server *server = &pool->servers[i];
+        struct server *server = &pool->servers[i];
 
         if (server->backup != backup)
             continue;
+        memcpy(tier->names[position], server->name, SERVER_NAME_MAX);
         tier->servers[position] = (struct fairlead_server){
-            .name = server->name, .weight = server->weight, .in_flight = &server->in_flight};
-        tier->weights[position] = server->weight;
+            .name = tier->names[position],
+            .hash = hash_text(server->name, strlen(server->name), count_namesakes(tier, position)),
+            .weight = server->weight,
+        };
+        server->in_flight = &tier->in_flight[position];
         tier->indices[position] = i;
         pool->positions[i] = position++;
     }
-    tier->set = (struct fairlead_set){.n_servers = n, .servers = tier->servers};
+    tier->set = (struct fairlead_set){.n_servers = n, .servers = tier->servers, .in_flight = tier->in_flight};
     return 0;
 }
 
@@ -195,6 +228,26 @@ static int make_plans(struct pool *pool, const int64_t *given, const struct comp
     return result;
 }
 
+/* What all workers share with a strategy. Whole cache lines, at least one. */
+static int make_shared(struct pool *pool)
+{
+    const struct fairlead_balancer *balancer = pool->strategy.balancer;
+
+    for (int i = 0; balancer->shared_size && i < N_TIERS; i++) {
+        struct tier *tier = &pool->tiers[i];
+
+        if (tier->set.n_servers == 0)
+            continue;
+        size_t size = (balancer->shared_size(&tier->set, tier->plan) / 64 + 1) * 64;
+        tier->shared = aligned_alloc(64, size);
+        if (!tier->shared)
+            return -ENOMEM;
+        memset(tier->shared, 0, size);
+        balancer->shared_init(tier->shared, &tier->set, tier->plan);
+    }
+    return 0;
+}
+
 static int build(struct pool *pool, const struct pool_spec *spec, const struct complaint *complaint)
 {
     int result;
@@ -206,7 +259,11 @@ static int build(struct pool *pool, const struct pool_spec *spec, const struct c
         return out_of_memory(complaint);
     result = strategy_load(spec->balancers_dir, pool->settings.balance, &pool->strategy, complaint->text,
                            complaint->size);
-    return result == 0 ? make_plans(pool, spec->options, complaint) : result;
+    if (result == 0)
+        result = make_plans(pool, spec->options, complaint);
+    if (result == 0 && make_shared(pool) != 0)
+        return out_of_memory(complaint);
+    return result;
 }
 
 int pool_create(const struct pool_spec *spec, struct pool **pool, char *error, size_t error_size)
@@ -236,9 +293,11 @@ static void destroy_tier(const struct pool *pool, struct tier *tier)
 {
     if (tier->plan)
         pool->strategy.balancer->plan_destroy(tier->plan);
+    free(tier->shared);
     free(tier->servers);
-    free(tier->weights);
+    free(tier->names);
     free(tier->indices);
+    free(tier->in_flight);
 }
 
 /* Also takes what pool_create had made before it failed: everything not made yet is zero. */
@@ -249,8 +308,10 @@ void pool_destroy(struct pool *pool)
     for (int i = 0; i < N_TIERS; i++)
         destroy_tier(pool, &pool->tiers[i]);
     strategy_unload(&pool->strategy);
-    for (size_t i = 0; i < pool->n_servers; i++)
-        free((void *)(uintptr_t)pool->servers[i].name);
+    for (size_t i = 0; i < pool->n_servers; i++) {
+        free((void *)(uintptr_t)pool->servers[i].route);
+        free(pool->servers[i].failed_at_ms);
+    }
     free(pool->servers);
     free(pool->positions);
     free((void *)(uintptr_t)pool->settings.name);
@@ -285,7 +346,87 @@ const struct pool_spec *pool_settings(const struct pool *pool)
     return &pool->settings;
 }
 
-bool pool_is_keyed(const struct pool *pool)
+uint32_t pool_key_kind(const struct pool *pool)
 {
-    return pool->strategy.balancer->traits & FAIRLEAD_KEYED;
+    return pool->strategy.balancer->traits & (FAIRLEAD_KEYED | FAIRLEAD_ADDRESSED);
+}
+
+const struct pool_counters *pool_counters(const struct pool *pool)
+{
+    return &pool->counters;
+}
+
+/* What changes while the pool is used, by the control and the health thread. */
+
+uint32_t server_flags(const struct server *server)
+{
+    return atomic_load_explicit(&server->flags, memory_order_acquire);
+}
+
+static void note_presence(struct pool *pool, uint32_t before, uint32_t after)
+{
+    if (before & ~after & SERVER_ABSENT)
+        atomic_fetch_add_explicit(&pool->n_present, 1, memory_order_relaxed);
+    else if (after & ~before & SERVER_ABSENT)
+        atomic_fetch_sub_explicit(&pool->n_present, 1, memory_order_relaxed);
+}
+
+uint32_t pool_change_flags(struct pool *pool, struct server *server, uint32_t set, uint32_t clear, uint64_t now_ms)
+{
+    uint32_t before = atomic_load_explicit(&server->flags, memory_order_relaxed);
+    uint32_t after;
+
+    do {
+        after = (before & ~clear) | set;
+        if (after == before)
+            return before;
+        /* Ahead of the flags, so that nobody sees the server in service with its full weight first. */
+        if (after == 0 && server->slow_start_ms > 0)
+            atomic_store_explicit(&server->ramp_start_ms, now_ms, memory_order_relaxed);
+        /* Release: pairs with server_flags, whose reader then finds the address of a server that came. */
+    } while (!atomic_compare_exchange_weak_explicit(&server->flags, &before, after, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    note_presence(pool, before, after);
+    pool_changed(pool);
+    /* What brought it back knows more than failures of before. */
+    if (after == 0)
+        (void)passive_success(pool, server, true, now_ms);
+    return before;
+}
+
+void pool_set_share(struct pool *pool, struct server *server, uint32_t percent)
+{
+    assert(percent >= 1 && percent <= SHARE_WHOLE);
+    if (atomic_exchange_explicit(&server->share, percent, memory_order_relaxed) != percent)
+        pool_changed(pool);
+}
+
+static bool is_without_primaries(const struct pool *pool)
+{
+    bool without = true;
+
+    for (size_t i = 0; without && i < pool->n_servers; i++)
+        without = pool->servers[i].backup || server_flags(&pool->servers[i]) != 0;
+    return without;
+}
+
+/*
+ * Another thread may change flags and store its own finding between our look and our store, which then would stay wrong for good. So it looks once more:
+ * acquire and release, so that who stores last has seen the flags of who stored before. Ends when the flags rest.
+ */
+int pool_update_promotion(struct pool *pool)
+{
+    int edges = 0;
+    bool promoted;
+
+    do {
+        promoted = is_without_primaries(pool);
+        edges += (int)promoted - (int)atomic_exchange_explicit(&pool->promoted, promoted, memory_order_acq_rel);
+    } while (is_without_primaries(pool) != promoted);
+    return edges;
+}
+
+bool pool_backups_promoted(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->promoted, memory_order_relaxed);
 }

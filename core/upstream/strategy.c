@@ -103,18 +103,40 @@ static const char *options_fault(const struct fairlead_option *options)
     return NULL;
 }
 
+/* NULL, or which pair of operations is torn: what makes memory and what says how it ends go together. */
+static const char *pair_fault(const struct fairlead_balancer *balancer)
+{
+    if (!balancer->plan_create != !balancer->plan_destroy)
+        return "it has only one of plan_create and plan_destroy";
+    if (!balancer->shared_size != !balancer->shared_init)
+        return "it has only one of shared_size and shared_init";
+    if (!balancer->state_size != !balancer->state_init)
+        return "it has only one of state_size and state_init";
+    return NULL;
+}
+
+/* NULL, or what is wrong with the traits. */
+static const char *traits_fault(const struct fairlead_balancer *balancer)
+{
+    uint32_t keys = FAIRLEAD_KEYED | FAIRLEAD_ADDRESSED;
+
+    if (balancer->traits & ~(keys | FAIRLEAD_FEEDBACK | FAIRLEAD_WEIGHTED | FAIRLEAD_BALANCED))
+        return "it has a trait that this version does not know";
+    if ((balancer->traits & keys) == keys)
+        return "it asks for two keys, and a request has one";
+    if ((balancer->traits & FAIRLEAD_FEEDBACK) && !balancer->done)
+        return "it asks for feedback but has no done";
+    return NULL;
+}
+
 /* NULL, or what makes the balancer unusable, for the end of a sentence. Its version is known to be ours. */
 static const char *balancer_fault(const struct fairlead_balancer *balancer)
 {
-    if (balancer->traits & ~(uint32_t)(FAIRLEAD_KEYED | FAIRLEAD_FEEDBACK | FAIRLEAD_WEIGHTED))
-        return "it has a trait that this version does not know";
-    if (!balancer->state_size || !balancer->state_init || !balancer->pick)
-        return "state_size, state_init or pick is missing";
-    if ((balancer->traits & FAIRLEAD_FEEDBACK) && !balancer->done)
-        return "it asks for feedback but has no done";
-    if (!balancer->plan_create != !balancer->plan_destroy)
-        return "it has only one of plan_create and plan_destroy";
-    return options_fault(balancer->options);
+    const char *fault = balancer->pick ? pair_fault(balancer) : "pick is missing";
+
+    if (!fault)
+        fault = traits_fault(balancer);
+    return fault ? fault : options_fault(balancer->options);
 }
 
 static int check(const struct fairlead_balancer *balancer, const char *path, const char *name, char *error,

@@ -183,9 +183,9 @@ class Fairlead(Child):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def counters(self):
-        """The last `counters` line of the error log as a dict; empty before the stop."""
-        lines = [line for line in self.stderr().splitlines() if "counters" in line and "=" in line]
-        return {key: int(value) for key, value in re.findall(r"([\w.]+)=(\d+)", lines[-1] if lines else "")}
+        """The lines `counters` and `ring` of the error log as one dict; empty before the stop."""
+        lines = re.findall(r"\d: (?:counters|ring) (.*)", self.stderr())
+        return {key: int(value) for line in lines for key, value in re.findall(r"([\w.]+)=(\d+)", line)}
 
     def finish(self, expected=0):
         """Graceful stop, and a look at what it left behind."""

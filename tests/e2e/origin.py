@@ -88,11 +88,12 @@ def answer_plainly(conn, request):
 class Origin:
     """
     handler(conn, request) answers one request; it may also close or reset. With read_body=False the handler reads the
-    body itself. `raw_handler(conn)` takes the whole connection instead. Address: 127.0.0.1, ::1 (host) or a unix path.
+    body itself. `raw_handler(conn)` takes the whole connection instead. Address: 127.0.0.1, ::1 (host) or a unix path;
+    a port of the kernel's choice unless given.
     """
 
     def __init__(self, handler=answer_plainly, *, name="origin", read_body=True, raw_handler=None, host="127.0.0.1",
-                 path=None, timeout=30.0, receive_buffer=None, backlog=512):
+                 path=None, port=0, timeout=30.0, receive_buffer=None, backlog=512):
         self.handler, self.raw_handler, self.name, self.read_body = handler, raw_handler, name, read_body
         self.timeout, self.path = timeout, path
         self.connections, self.violations, self.log = [], [], []
@@ -101,7 +102,8 @@ class Origin:
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.listener.bind(path if path else (host, 0))
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(path if path else (host, port))
         self.listener.listen(backlog)
         self.port = None if path else self.listener.getsockname()[1]
         self.address = f"unix:{path}" if path else f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"

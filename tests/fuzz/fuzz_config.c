@@ -77,6 +77,25 @@ static int resolve(void *context, const char *host, struct server_address *addre
     return *n > 0 ? 0 : -ENOENT;
 }
 
+/* The same, with priorities and weights. */
+static int ask(void *context, const struct resolver_settings *settings, const char *host, uint16_t port, bool srv,
+               struct resolve_answer *answer)
+{
+    struct server_address found[3];
+
+    (void)settings;
+    memset(answer, 0, sizeof *answer);
+    answer->n = 3;
+    if (resolve(context, host, found, &answer->n) != 0)
+        answer->failure = "not found";
+    for (size_t i = 0; i < answer->n; i++) {
+        answer->records[i] = (struct resolve_record){found[i], srv ? (uint16_t)(i / 2) : 0, srv ? (uint16_t)i : 0};
+        answer->records[i].address.in.sin_port = htons(port);
+    }
+    answer->ttl_ms = 1000;
+    return 0;
+}
+
 static void check_findings(struct config_errors *errors)
 {
     char *text = NULL, *line = NULL;
@@ -97,7 +116,7 @@ static void check_findings(struct config_errors *errors)
 
 static struct config *load(void)
 {
-    static const struct load_hooks hooks = {NULL, (size_t)64 << 20, read_file, list_dir, resolve};
+    static const struct load_hooks hooks = {NULL, (size_t)64 << 20, read_file, list_dir, resolve, ask};
     const char *dir = getenv("FAIRLEAD_BALANCERS");
     struct config_options options = {.balancers_dir = dir != NULL ? dir : "balancers"};
     struct config *config;

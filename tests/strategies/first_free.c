@@ -39,34 +39,17 @@ static int plan_create(const struct fairlead_set *set, const int64_t *values, vo
     return 0;
 }
 
-static size_t state_size(const struct fairlead_set *set, const void *plan)
+static int pick(const struct fairlead_tier *tier, const struct fairlead_pick *pick)
 {
-    (void)set;
-    (void)plan;
-    return 0;
-}
-
-static void state_init(void *state, const struct fairlead_set *set, const void *plan, uint64_t seed)
-{
-    (void)state;
-    (void)set;
-    (void)plan;
-    (void)seed;
-}
-
-static int pick(void *state, const struct fairlead_set *set, const void *plan,
-                const struct fairlead_pick *pick)
-{
-    const struct plan *limits = plan;
+    const struct plan *plan = tier->plan;
     unsigned least = 0;
     int best = FAIRLEAD_NONE;
 
-    (void)state;
-    for (size_t i = 0; i < set->n_servers; i++) {
+    for (size_t i = 0; i < tier->set->n_servers; i++) {
         if (!fairlead_usable(pick, i) || pick->effective_weight[i] == 0)
             continue;
-        unsigned busy = atomic_load_explicit(set->servers[i].in_flight, memory_order_relaxed);
-        if (busy < limits->limit)
+        unsigned busy = atomic_load_explicit(&tier->set->in_flight[i], memory_order_relaxed);
+        if (busy < plan->limit)
             return (int)i;
         if (best == FAIRLEAD_NONE || busy < least) {
             best = (int)i;
@@ -82,7 +65,5 @@ const struct fairlead_balancer fairlead_balancer = {
     .options = options,
     .plan_create = plan_create,
     .plan_destroy = free,
-    .state_size = state_size,
-    .state_init = state_init,
     .pick = pick,
 };

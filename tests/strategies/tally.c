@@ -12,6 +12,8 @@ struct tally {
     atomic_ullong last_latency_ns;
     atomic_ullong last_key;
     atomic_ullong seeds;
+    atomic_uint effective[8]; /* of the last pick: the weights of the first servers */
+    atomic_uint full_weights;
 };
 
 extern struct tally tally;
@@ -32,12 +34,12 @@ static void state_init(void *state, const struct fairlead_set *set, const void *
     tally.seeds += seed;
 }
 
-static int pick(void *state, const struct fairlead_set *set, const void *plan,
-                const struct fairlead_pick *pick)
+static int pick(const struct fairlead_tier *tier, const struct fairlead_pick *pick)
 {
-    (void)state;
-    (void)plan;
-    for (size_t i = 0; i < set->n_servers; i++) {
+    tally.full_weights = pick->full_weights;
+    for (size_t i = 0; i < tier->set->n_servers && i < 8; i++)
+        tally.effective[i] = pick->effective_weight[i];
+    for (size_t i = 0; i < tier->set->n_servers; i++) {
         if (!fairlead_usable(pick, i) || pick->effective_weight[i] == 0)
             continue;
         tally.picks++;
@@ -47,13 +49,12 @@ static int pick(void *state, const struct fairlead_set *set, const void *plan,
     return FAIRLEAD_NONE;
 }
 
-static void done(void *state, const struct fairlead_set *set, const void *plan, int server,
-                 enum fairlead_outcome outcome, uint64_t latency_ns)
+static void done(const struct fairlead_tier *tier, int server, enum fairlead_outcome outcome,
+                 uint64_t latency_ns, uint64_t now_ns)
 {
-    (void)state;
-    (void)set;
-    (void)plan;
+    (void)tier;
     (void)server;
+    (void)now_ns;
     tally.outcomes[outcome]++;
     tally.last_latency_ns = latency_ns;
 }

@@ -71,8 +71,39 @@ static inline int fake_resolve(void *context, const char *host, struct server_ad
     return *n > 0 ? 0 : -ENOENT;
 }
 
-static const struct load_hooks fake_hooks = {NULL, LOAD_MEMORY_MAX, fake_read_file, fake_list_dir,
-                                             fake_resolve};
+/*
+ * The same names for the DNS, with a TTL of 30 s, and "_http._tcp.test": two servers of weights 3 and 1, and
+ * one behind them.
+ */
+static inline int fake_ask(void *context, const struct resolver_settings *settings, const char *host,
+                           uint16_t port, bool srv, struct resolve_answer *answer)
+{
+    struct server_address found[RESOLVE_RECORDS_MAX];
+    size_t n = 3;
+
+    (void)settings;
+    memset(answer, 0, sizeof *answer);
+    if (fake_resolve(context, strcmp(host, "_http._tcp.test") == 0 ? "two.test" : host, found, &n) != 0 ||
+        srv != (host[0] == '_')) {
+        answer->failure = "Domain name not found";
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        answer->records[i].address = found[i];
+        answer->records[i].address.in.sin_port = htons(srv ? (uint16_t)(9001 + i) : port);
+        answer->records[i].priority = srv && i == 2 ? 20 : 0;
+        answer->records[i].weight = !srv ? 0 : i == 0 ? 3 : 1;
+    }
+    /* Without SRV an address is given once. */
+    if (!srv && n == 3)
+        answer->records[1] = answer->records[2];
+    answer->n = !srv && n == 3 ? 2 : n;
+    answer->ttl_ms = 30000;
+    return 0;
+}
+
+static const struct load_hooks fake_hooks = {NULL,          LOAD_MEMORY_MAX, fake_read_file,
+                                             fake_list_dir, fake_resolve,    fake_ask};
 
 static inline void fake_keep_findings(struct config_errors *errors)
 {

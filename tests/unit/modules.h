@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * For tests that load strategies: where the ones of the tree are, and the ones of tests/strategies, built as
- * anyone outside of the tree would build them, against a directory that holds <fairlead/balancer.h> and
+ * anyone outside of the tree would build them, against a directory that holds the installed headers and
  * nothing else. Included by one file per program.
  *
  * Environment: FAIRLEAD_BALANCERS, the directory of the tree's modules (default "balancers"); srcdir, the top
@@ -53,9 +53,9 @@ static inline int modules_build(void)
     }
     snprintf(modules_broken, sizeof modules_broken, "%s/broken", modules_dir);
     /* The outer make's flags (-j, -n, its job server) are not for this one. */
-    if (modules_run(
-            "install -D -m 644 '%s/core/upstream/fairlead/balancer.h' '%s/include/fairlead/balancer.h'", top,
-            modules_dir) != 0 ||
+    if (modules_run("T='%s' D='%s'; mkdir -p \"$D/include/fairlead\" &&"
+                    " install -m 644 \"$T\"/core/upstream/fairlead/*.h \"$D/include/fairlead\"",
+                    top, modules_dir) != 0 ||
         modules_run("T='%s' D='%s'; env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CFLAGS make -s -f "
                     "\"$T/tests/strategies/Makefile\""
                     " includedir=\"$D/include\" outdir=\"$D\"",

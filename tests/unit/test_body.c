@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The promises of proxy/body.h: from every framing into every other one, with the bytes split at every point;
- * limits, trailers, room, memory; and what follows a body stays where it is.
+ * limits, trailers, room, memory; what follows a body stays where it is; and what went out can go out again.
  */
 #include "proxy/body.h"
 
@@ -402,6 +402,145 @@ START_TEST(without_memory_for_trailers_in_pieces_it_says_so)
 }
 END_TEST
 
+/* Records: what went to one receiver goes to another one. */
+
+static struct stream second;
+
+/* All that the stream has to send, and nothing else. */
+static size_t take_output(struct stream *stream, char *out)
+{
+    bench_output_len = 0;
+    bench_drain(stream);
+    memcpy(out, bench_output, bench_output_len);
+    return bench_output_len;
+}
+
+static void expect_same(const char *a, size_t a_len, const char *b, size_t b_len, size_t split)
+{
+    ck_assert_msg(a_len == b_len && memcmp(a, b, a_len) == 0, "split at %zu: %zu and %zu bytes", split, a_len,
+                  b_len);
+}
+
+/* The receiver is lost after `split` bytes of the wire; a second one gets all, and a third one all of it once
+ * more. */
+static void replay_after(enum body_kind kind, size_t split)
+{
+    static char first[3 * CONTENT], all[3 * CONTENT], again[3 * CONTENT];
+    size_t first_len, all_len, again_len;
+    const char *rest;
+
+    begin_body(kind, kind);
+    body_keep(&body, 3 * CONTENT);
+    bench_feed(&from, wire, split);
+    ck_assert_int_eq(relay(), split < wire_len ? BODY_WANTS_INPUT : BODY_DONE);
+    first_len = take_output(&to, first);
+    ck_assert(body_can_replay(&body));
+    ck_assert(body_replay(&body, &second));
+    bench_feed(&from, wire + split, wire_len - split);
+    ck_assert_int_eq(body_relay(&body, &from, &second, &limits, fields), BODY_DONE);
+    all_len = take_output(&second, all);
+    expect_same(first, first_len, all, first_len, split);
+    ck_assert_uint_eq(check_output(kind, &rest), CONTENT);
+    if (kind == BODY_CHUNKED)
+        ck_assert_ptr_nonnull(strstr(rest, "X-Sum: 1234\r\n"));
+    ck_assert(body_replay(&body, &to));
+    again_len = take_output(&to, again);
+    expect_same(all, all_len, again, again_len, split);
+    body_forget(&body);
+    bench_renew(&from);
+}
+
+START_TEST(a_record_goes_out_as_the_body_did_wherever_the_receiver_was_lost)
+{
+    bench_open(&second);
+    write_wire(_i == 0 ? BODY_LENGTH : BODY_CHUNKED, TRAILERS);
+    for (size_t split = 0; split <= wire_len; split += split < 60 || split + 60 > wire_len ? 1 : 37)
+        replay_after(_i == 0 ? BODY_LENGTH : BODY_CHUNKED, split);
+    bench_release(&second);
+}
+END_TEST
+
+START_TEST(what_waits_to_be_sent_stays_valid_while_the_record_grows)
+{
+    static char all[3 * CONTENT];
+
+    bench_open(&second);
+    write_wire(BODY_LENGTH, "");
+    begin_body(BODY_LENGTH, BODY_LENGTH);
+    body_keep(&body, CONTENT);
+    for (size_t at = 0; at < CONTENT; at += 90) { /* from 1 KiB on it grows; every time it is queued anew */
+        bench_feed(&from, wire + at, 90);
+        ck_assert_int_eq(relay(), at + 90 < CONTENT ? BODY_WANTS_INPUT : BODY_DONE);
+        bench_drain(&to);
+        bench_release(&second);
+        ck_assert(body_replay(&body, &second));
+        if (at % 3 == 0)
+            continue;
+        ck_assert_uint_eq(take_output(&second, all), at + 90);
+        ck_assert_mem_eq(all, content, at + 90);
+    }
+    body_forget(&body);
+    ck_assert_uint_eq(take_output(&second, all), CONTENT); /* queued before the record was forgotten */
+    ck_assert_mem_eq(all, content, CONTENT);
+    bench_release(&second);
+}
+END_TEST
+
+/* The most that is kept, and whether what goes out of CONTENT bytes can go out again. */
+static const struct {
+    uint32_t max;
+    bool kept;
+} keeps[] = {{0, false},      {1, false},          {CONTENT - 1, false},
+             {CONTENT, true}, {CONTENT + 1, true}, {1u << 20, true}};
+
+START_TEST(more_than_may_be_kept_is_not)
+{
+    write_wire(BODY_LENGTH, "");
+    begin_body(BODY_LENGTH, BODY_LENGTH);
+    body_keep(&body, keeps[_i].max);
+    ck_assert(body_can_replay(&body)); /* nothing has gone out yet */
+    ck_assert(body_replay(&body, &to));
+    ck_assert_uint_eq(to.n_pieces, 0);
+    bench_feed(&from, wire, CONTENT - 10);
+    ck_assert_int_eq(relay(), BODY_WANTS_INPUT);
+    bench_feed(&from, wire + CONTENT - 10, 10);
+    ck_assert_int_eq(relay(), BODY_DONE);
+    ck_assert_int_eq(body_can_replay(&body), keeps[_i].kept);
+    ck_assert((body.record != NULL) == keeps[_i].kept);
+    bench_output_len = 0;
+    bench_drain(&to);
+    ck_assert_uint_eq(bench_output_len, CONTENT); /* and goes out all the same */
+    ck_assert_mem_eq(bench_output, content, CONTENT);
+    body_forget(&body);
+}
+END_TEST
+
+START_TEST(without_memory_for_the_record_the_body_goes_on)
+{
+    write_wire(BODY_LENGTH, "");
+    begin_body(BODY_LENGTH, BODY_LENGTH);
+    body_keep(&body, CONTENT);
+    bench_feed(&from, wire, wire_len);
+    worker_buffers(bench_worker)->config.heap_max = worker_buffers(bench_worker)->counters.heap_bytes;
+    ck_assert_int_eq(relay(), BODY_DONE);
+    ck_assert(!body_can_replay(&body));
+    bench_drain(&to);
+    ck_assert_mem_eq(bench_output, content, CONTENT);
+}
+END_TEST
+
+START_TEST(the_framing_counts_towards_what_is_kept)
+{
+    write_wire(BODY_CHUNKED, "");
+    begin_body(BODY_CHUNKED, BODY_CHUNKED);
+    body_keep(&body, CONTENT);
+    bench_feed(&from, wire, wire_len);
+    ck_assert_int_eq(relay(), BODY_DONE);
+    ck_assert(!body_can_replay(&body));
+    body_forget(&body);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("body");
@@ -423,6 +562,11 @@ int main(void)
     tcase_add_loop_test(tests, a_receiver_that_does_not_take_stops_the_relay_within_its_bounds, 0, N_PAIRS);
     tcase_add_test(tests, without_memory_for_a_frame_it_says_so);
     tcase_add_test(tests, without_memory_for_trailers_in_pieces_it_says_so);
+    tcase_add_loop_test(tests, a_record_goes_out_as_the_body_did_wherever_the_receiver_was_lost, 0, 2);
+    tcase_add_test(tests, what_waits_to_be_sent_stays_valid_while_the_record_grows);
+    tcase_add_loop_test(tests, more_than_may_be_kept_is_not, 0, 6);
+    tcase_add_test(tests, without_memory_for_the_record_the_body_goes_on);
+    tcase_add_test(tests, the_framing_counts_towards_what_is_kept);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

@@ -76,7 +76,6 @@ START_TEST(settings_and_engine_have_their_defaults_too)
     ck_assert_uint_eq(s->proxy_connect_timeout_ms, 60000);
     ck_assert_uint_eq(s->proxy_send_timeout_ms, 60000);
     ck_assert_uint_eq(s->proxy_read_timeout_ms, 60000);
-    ck_assert_uint_eq(s->proxy_tries, 0);
     ck_assert(fake_config->reject_underscores);
     ck_assert_uint_eq(e->sq_entries, 512);
     ck_assert_uint_eq(e->cq_entries, 4096);
@@ -94,15 +93,15 @@ START_TEST(the_innermost_setting_wins)
 {
     load("proxy_read_timeout = \"1s\"; send_timeout = \"2s\";"
          "sites = ( { proxy_read_timeout = \"3s\"; locations = ("
-         "  { path = \"/a\"; respond = { }; proxy_read_timeout = \"4s\"; proxy_tries = 3; },"
+         "  { path = \"/a\"; respond = { }; proxy_read_timeout = \"4s\"; client_min_rate = 3; },"
          "  { path = \"/b\"; respond = { }; } ); }, { } );");
     ck_assert_uint_eq(fake_config->settings.proxy_read_timeout_ms, 1000);
     ck_assert_uint_eq(fake_config->sites[0].settings.proxy_read_timeout_ms, 3000);
     ck_assert_uint_eq(location(0, 0)->settings.proxy_read_timeout_ms, 4000);
     ck_assert_uint_eq(location(0, 0)->settings.send_timeout_ms, 2000);
-    ck_assert_uint_eq(location(0, 0)->settings.proxy_tries, 3);
+    ck_assert_uint_eq(location(0, 0)->settings.client_min_rate, 3);
     ck_assert_uint_eq(location(0, 1)->settings.proxy_read_timeout_ms, 3000);
-    ck_assert_uint_eq(location(0, 1)->settings.proxy_tries, 0);
+    ck_assert_uint_eq(location(0, 1)->settings.client_min_rate, 240);
     ck_assert_uint_eq(fake_config->sites[1].settings.proxy_read_timeout_ms, 1000);
 }
 END_TEST
@@ -175,17 +174,51 @@ START_TEST(equal_urls_share_a_pool)
 }
 END_TEST
 
-START_TEST(a_name_with_several_addresses_is_several_servers)
+/* One that was written, and one that a URL made. */
+START_TEST(groups_have_their_defaults)
 {
-    load("upstreams: { web: { servers = ( { address = \"two.test:8080\"; weight = 3; }, { address = "
-         "\"localhost\"; } ); }; };");
-    const struct pool *pool = fake_config->pools[0];
-    ck_assert_uint_eq(pool_n_servers(pool), 3);
-    ck_assert_str_eq(pool_server(pool, 0)->name, "127.0.0.1:8080");
-    ck_assert_str_eq(pool_server(pool, 1)->name, "127.0.0.2:8080");
-    ck_assert_str_eq(pool_server(pool, 2)->name, "localhost:80");
-    ck_assert_uint_eq(pool_server(pool, 1)->weight, 3);
-    ck_assert_uint_eq(ntohs(pool_server(pool, 1)->address.in.sin_port), 8080);
+    load("upstreams: { web: { servers = ( { address = \"127.0.0.1\"; } ); }; };"
+         "sites = ( { locations = ( { path = \"/\"; proxy_pass = \"http://127.0.0.1:3\"; } ); } );");
+    ck_assert_uint_eq(fake_config->n_pools, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct group *group = fake_config->groups[i];
+        const struct server *server = pool_server(fake_config->pools[i], 0);
+
+        ck_assert_ptr_eq(group->pool, fake_config->pools[i]);
+        ck_assert_uint_eq(group->index, i);
+        ck_assert_ptr_null(group->key);
+        ck_assert_uint_eq(group->retry.causes, RETRY_ERROR | RETRY_TIMEOUT);
+        ck_assert_uint_eq(group->retry.attempts + group->retry.timeout_ms, 0);
+        ck_assert_uint_eq(group->retry.budget, 20);
+        ck_assert_uint_eq(group->retry.body, 65536);
+        for (int status = 100; status < 600; status++)
+            ck_assert(!status_set_has(&group->retry.statuses, status) &&
+                      !status_set_has(&group->fail_statuses, status));
+        ck_assert_uint_eq(group->queue_size, 0);
+        ck_assert_uint_eq(group->queue_timeout_ms, 60000);
+        ck_assert_int_eq(group->sticky.kind, STICKY_OFF);
+        ck_assert_str_eq(group->sticky.cookie, "fairlead");
+        ck_assert_uint_eq(pool_settings(group->pool)->max_ejected, 100);
+        ck_assert_uint_eq(pool_settings(group->pool)->max_eject_time_ms, 300000);
+        ck_assert_uint_eq(server->weight, 1);
+        ck_assert_uint_eq(server->max_conns + server->slow_start_ms + server_flags(server), 0);
+        ck_assert_uint_eq(server->max_fails, 1);
+    }
+}
+END_TEST
+
+START_TEST(words_and_statuses_of_retry_and_passive_are_told_apart)
+{
+    load("upstreams: { web: { retry: { on = [ \"http_503\", \"invalid_header\" ]; };"
+         " passive: { statuses = [ 500, 599, 100 ]; }; servers = ( { address = \"127.0.0.1\"; } ); }; };");
+    const struct group *group = fake_config->groups[0];
+
+    ck_assert_uint_eq(group->retry.causes, RETRY_INVALID_HEADER);
+    for (int status = 0; status < 700; status++) {
+        ck_assert_int_eq(status_set_has(&group->retry.statuses, status), status == 503);
+        ck_assert_int_eq(status_set_has(&group->fail_statuses, status),
+                         status == 500 || status == 599 || status == 100);
+    }
 }
 END_TEST
 
@@ -484,7 +517,8 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, paths_lose_their_modifiers);
     tcase_add_test(tests, a_url_finds_its_upstream_and_its_uri);
     tcase_add_test(tests, equal_urls_share_a_pool);
-    tcase_add_test(tests, a_name_with_several_addresses_is_several_servers);
+    tcase_add_test(tests, groups_have_their_defaults);
+    tcase_add_test(tests, words_and_statuses_of_retry_and_passive_are_told_apart);
     tcase_add_test(tests, servers_are_numbered_over_all_pools);
     tcase_add_test(tests, sites_on_one_address_share_a_listen);
     tcase_add_test(tests, server_names_are_lower_case);

@@ -26,7 +26,8 @@ static int read_file(void *context, struct arena *arena, const char *path, size_
 
 static int load_beside(const char *path, char *printed)
 {
-    struct load_hooks hooks = {printed, LOAD_MEMORY_MAX, read_file, load_system_hooks.list_dir, fake_resolve};
+    struct load_hooks hooks = {printed,      LOAD_MEMORY_MAX, read_file, load_system_hooks.list_dir,
+                               fake_resolve, fake_ask};
 
     return fake_load_with(path, &hooks);
 }

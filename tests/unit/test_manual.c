@@ -45,6 +45,7 @@ static void put_type(const struct key *key, FILE *out)
                                         [KEY_LIST] = "list of groups",
                                         [KEY_STRINGS] = "string, or list of strings",
                                         [KEY_STATUSES] = "number, or list of numbers",
+                                        [KEY_RANGES] = "number, range, or list of them",
                                         [KEY_HEADERS] = "group, or list of groups"};
 
     if (key->type == KEY_WORD) {
@@ -67,7 +68,7 @@ static void put_range(const struct key *key, FILE *out)
     const struct unit *units = key->type == KEY_TIME ? units_time : units_size;
     char text[UNITS_TEXT_MAX];
 
-    if (key->type == KEY_INT || key->type == KEY_STATUSES) {
+    if (key->type == KEY_INT || key->type == KEY_STATUSES || key->type == KEY_RANGES) {
         fprintf(out, "%" PRId64 " to %" PRId64, key->min, key->max);
     } else if (key->type == KEY_TIME || key->type == KEY_SIZE) {
         fprintf(out, "%s to ", units_format(key->min, units, text));

@@ -10,6 +10,7 @@
 #include "http/target.h"
 #include "proxy/client.h"
 #include "proxy/message.h"
+#include "proxy/queue.h"
 
 #define HEAP_MAX (1u << 20)
 
@@ -25,6 +26,7 @@ static const char configuration[] =
 
 static struct service *service;
 static struct router *router;
+static struct queues *queues;
 static struct exchange *exchange;
 static struct stream link_stream;
 static struct client *client;
@@ -32,12 +34,17 @@ static struct client *client;
 static void setup(void)
 {
     static const int fds[] = {-1};
+    static struct worker *workers[1];
 
     ck_assert_msg(fake_load(configuration) == 0, "%s", fake_findings);
     bench_begin(HEAP_MAX);
     bench_open(&link_stream);
     ck_assert_int_eq(router_create(fake_config, &router), 0);
-    ck_assert_int_eq(service_create(bench_worker, fake_config, router, fds, &service), 0);
+    workers[0] = bench_worker;
+    queues = queues_create(fake_config, workers);
+    ck_assert_ptr_nonnull(queues);
+    struct shared shared = {.config = fake_config, .router = router, .queues = queues};
+    ck_assert_int_eq(service_create(bench_worker, &shared, fds, &service), 0);
     client_accept(&service->listening[0], -1);
     client = service->first_client;
     ck_assert_ptr_nonnull(client);
@@ -58,6 +65,7 @@ static void teardown(void)
     bench_release(&link_stream);
     bench_release(&client->stream);
     service_destroy(service);
+    queues_destroy(queues);
     router_destroy(router);
     bench_end();
     fake_clear();

@@ -52,6 +52,7 @@ static const struct {
     {{"x-forwarded-proto", 17}, FIELD_X_FORWARDED_PROTO},
     {{"user-agent", 10}, FIELD_USER_AGENT},
     {{"referer", 7}, FIELD_REFERER},
+    {{"cookie", 6}, FIELD_COOKIE},
 };
 
 START_TEST(known_fields_are_recognised_in_any_case_and_nothing_else_is)

@@ -1,111 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tests of the picker: tiers, servers already tried, the passive check with its trial and its recovery, the
- * counters, and what the strategy is told. Time is injected, in milliseconds. The last test runs several
- * workers on one pool, for the thread sanitizer.
+ * Tests of the picker: tiers, servers already tried, flags, weights, slow start, limits, bound requests, the
+ * counters, and what the strategy is told. The passive check is in test_passive.c. Time is injected, in
+ * milliseconds. The last test runs several workers on one pool.
  */
-#include "upstream/picker.h"
+#include "picker_fixture.h"
 
-#include <check.h>
 #include <dlfcn.h>
-#include <pthread.h>
-
-#include "modules.h"
-
-#define NS_PER_MS  UINT64_C(1000000)
-#define TIMEOUT_MS 10000u
-
-static struct server_spec servers[POOL_SERVERS_MAX];
-static struct pool_spec spec;
-static struct pool *pool;
-static struct picker *one, *two; /* two workers */
-
-/* Servers of weight 1, taken out by one failure for ten seconds; the test changes what it wants and calls
- * start. */
-static void setup(void)
-{
-    for (size_t i = 0; i < POOL_SERVERS_MAX; i++)
-        servers[i] =
-            (struct server_spec){.name = "s:80", .weight = 1, .max_fails = 1, .fail_timeout_ms = TIMEOUT_MS};
-    spec = (struct pool_spec){.name = "site", .balancers_dir = modules_of_the_tree(), .servers = servers};
-}
-
-static void start(size_t n_servers)
-{
-    char error[512];
-
-    spec.n_servers = n_servers;
-    int result = pool_create(&spec, &pool, error, sizeof error);
-    ck_assert_msg(result == 0, "%s", error);
-    one = picker_create(pool, 0);
-    two = picker_create(pool, 1);
-    ck_assert(one && two);
-}
-
-static void teardown(void)
-{
-    for (size_t i = 0; pool && i < pool_n_servers(pool); i++)
-        ck_assert_uint_eq(pool_server(pool, i)->in_flight, 0);
-    picker_destroy(one);
-    picker_destroy(two);
-    pool_destroy(pool);
-    pool = NULL;
-    one = two = NULL;
-}
-
-static int take(struct picker *picker, uint64_t now_ms)
-{
-    return picker_pick(picker, NULL, 0, now_ms * NS_PER_MS);
-}
-
-static bool end(struct picker *picker, int server, enum fairlead_outcome outcome, uint64_t now_ms)
-{
-    return picker_done(picker, server, outcome, 1, now_ms * NS_PER_MS);
-}
-
-/* One request from begin to end. */
-static int serve(struct picker *picker, enum fairlead_outcome outcome, uint64_t now_ms)
-{
-    int server = take(picker, now_ms);
-
-    if (server != PICKER_NONE)
-        end(picker, server, outcome, now_ms);
-    return server;
-}
-
-/* Picks until the wanted server comes; the others answer well. It is left in flight. */
-static void take_server(struct picker *picker, int wanted, uint64_t now_ms)
-{
-    for (int i = 0; i < 2 * (int)pool_n_servers(pool) + 2; i++) {
-        int server = take(picker, now_ms);
-        ck_assert_int_ne(server, PICKER_NONE);
-        if (server == wanted)
-            return;
-        end(picker, server, FAIRLEAD_OK, now_ms);
-    }
-    ck_abort_msg("server %d was not picked", wanted);
-}
-
-static bool fail_server(struct picker *picker, int wanted, uint64_t now_ms)
-{
-    take_server(picker, wanted, now_ms);
-    return end(picker, wanted, FAIRLEAD_FAILED, now_ms);
-}
-
-/* How many of a hundred requests the server gets. */
-static int share(struct picker *picker, int wanted, uint64_t now_ms)
-{
-    int n = 0;
-
-    for (int i = 0; i < 100; i++)
-        n += serve(picker, FAIRLEAD_OK, now_ms) == wanted;
-    return n;
-}
-
-static uint64_t out_until(size_t server)
-{
-    return pool_server(pool, server)->out_until_ms;
-}
 
 START_TEST(round_robin_gives_a_a_b_a_c_a_a_for_weights_5_1_1)
 {
@@ -118,7 +19,7 @@ START_TEST(round_robin_gives_a_a_b_a_c_a_a_for_weights_5_1_1)
 }
 END_TEST
 
-START_TEST(workers_start_at_different_servers)
+START_TEST(workers_take_turns_together)
 {
     start(3);
     ck_assert_int_eq(serve(one, FAIRLEAD_OK, 1), 0);
@@ -151,14 +52,14 @@ START_TEST(each_server_is_tried_once_in_a_request_then_the_backups)
     servers[2].down = true;
     start(4);
     for (int i = 0; i < 3; i++) {
-        int server = picker_pick(one, &tried, 0, 1);
+        int server = take_with(one, PICKER_NONE, &tried, 1);
         ck_assert_int_ne(server, PICKER_NONE);
         ck_assert_int_eq(seen[server]++, 0);
         ck_assert_msg(i == 2 || server != 0, "the backup came before the primaries");
         end(one, server, FAIRLEAD_OK, 1);
     }
     ck_assert_uint_eq(tried.count, 3);
-    ck_assert_int_eq(picker_pick(one, &tried, 0, 1), PICKER_NONE);
+    ck_assert_int_eq(take_with(one, PICKER_NONE, &tried, 1), PICKER_NONE);
     ck_assert_uint_eq(tried.count, 3);
 }
 END_TEST
@@ -169,199 +70,8 @@ START_TEST(what_one_request_tried_is_open_to_the_next)
     for (int i = 0; i < 10; i++) {
         struct tried tried = {0};
         for (int k = 0; k < 2; k++)
-            end(one, picker_pick(one, &tried, 0, 1), FAIRLEAD_OK, 1);
+            end(one, take_with(one, PICKER_NONE, &tried, 1), FAIRLEAD_OK, 1);
     }
-}
-END_TEST
-
-START_TEST(one_failure_takes_a_server_out_for_all_workers)
-{
-    start(3);
-    ck_assert_int_gt(share(two, 1, 1000), 0);
-    ck_assert(fail_server(one, 1, 1000));
-    ck_assert_int_eq(share(one, 1, 1000), 0);
-    ck_assert_int_eq(share(two, 1, 10999), 0);
-    ck_assert_uint_eq(pool_server(pool, 1)->failed, 1);
-}
-END_TEST
-
-START_TEST(max_fails_counts_within_the_window_only)
-{
-    servers[1].max_fails = 3;
-    start(2);
-    ck_assert(!fail_server(one, 1, 1000));
-    ck_assert(!fail_server(two, 1, 10999));
-    ck_assert(!fail_server(one, 1, 11000)); /* the first of a new window */
-    ck_assert(!fail_server(two, 1, 12000));
-    ck_assert_int_gt(share(one, 1, 12000), 0); /* successes in the window forgive nothing */
-    ck_assert(fail_server(one, 1, 20999));
-    ck_assert_int_eq(share(two, 1, 21000), 0);
-}
-END_TEST
-
-START_TEST(max_fails_0_and_fail_timeout_0_never_take_a_server_out)
-{
-    servers[0].max_fails = 0;
-    servers[1].fail_timeout_ms = 0;
-    start(2);
-    for (int i = 0; i < 50; i++) {
-        ck_assert(!fail_server(one, 0, 1000));
-        ck_assert(!fail_server(one, 1, 1000));
-    }
-}
-END_TEST
-
-START_TEST(a_single_server_is_never_taken_out)
-{
-    start(1);
-    for (int i = 0; i < 10; i++)
-        ck_assert(!fail_server(one, 0, 1000));
-}
-END_TEST
-
-START_TEST(a_server_beside_a_down_one_is_not_single)
-{
-    servers[1].down = true;
-    start(2);
-    ck_assert(fail_server(one, 0, 1000));
-    ck_assert_uint_eq(out_until(0), 11000);
-}
-END_TEST
-
-START_TEST(a_client_that_goes_away_says_nothing_about_the_server)
-{
-    start(2);
-    take_server(one, 1, 1000);
-    ck_assert(!end(one, 1, FAIRLEAD_CANCELLED, 1000));
-    ck_assert_int_eq(share(one, 1, 1000), 50);
-    ck_assert_uint_eq(pool_server(pool, 1)->failed, 0);
-}
-END_TEST
-
-START_TEST(old_failures_of_a_server_that_is_out_neither_prolong_nor_log)
-{
-    start(2);
-    for (int i = 0; i < 3; i++)
-        take_server(one, 1, 1000);
-    ck_assert(end(one, 1, FAIRLEAD_FAILED, 1000));
-    ck_assert(!end(one, 1, FAIRLEAD_FAILED, 5000));
-    ck_assert_uint_eq(out_until(1), 11000);
-    ck_assert(!end(one, 1, FAIRLEAD_OK, 6000)); /* nor does an old success put it back */
-    ck_assert_uint_eq(out_until(1), 11000);
-    ck_assert_uint_eq(pool_server(pool, 1)->failed, 2);
-}
-END_TEST
-
-START_TEST(one_trial_is_let_through_when_the_time_is_over)
-{
-    start(2);
-    ck_assert(fail_server(one, 1, 1000));
-    ck_assert_int_eq(share(one, 1, 10999), 0);
-    take_server(two, 1, 11000);
-    ck_assert_int_eq(share(one, 1, 11000), 0);
-    ck_assert_int_eq(share(two, 1, 20999), 0);
-    ck_assert(!end(two, 1, FAIRLEAD_OK, 20999));
-    ck_assert_int_eq(share(one, 1, 20999), 50);
-    ck_assert_uint_eq(out_until(1), 0);
-    ck_assert_uint_eq(pool_server(pool, 1)->fails, 0);
-}
-END_TEST
-
-START_TEST(a_failed_trial_keeps_the_server_out)
-{
-    start(2);
-    ck_assert(fail_server(one, 1, 1000));
-    take_server(one, 1, 12000);
-    ck_assert(!end(one, 1, FAIRLEAD_FAILED, 13000));
-    ck_assert_uint_eq(out_until(1), 23000);
-    ck_assert_int_eq(share(one, 1, 22999), 0);
-    ck_assert_int_gt(share(one, 1, 23000), 0);
-}
-END_TEST
-
-START_TEST(a_cancelled_trial_makes_way_for_the_next)
-{
-    start(2);
-    ck_assert(fail_server(one, 1, 1000));
-    take_server(one, 1, 12000);
-    ck_assert_int_eq(share(two, 1, 12500), 0);
-    end(one, 1, FAIRLEAD_CANCELLED, 12500);
-    ck_assert_int_gt(share(two, 1, 12500), 0);
-    ck_assert_uint_eq(out_until(1), 0);
-}
-END_TEST
-
-START_TEST(a_trial_without_outcome_gives_way_after_a_window)
-{
-    start(2);
-    ck_assert(fail_server(one, 1, 1000));
-    take_server(one, 1, 11000);
-    take_server(two, 1, 21000);
-    ck_assert(!end(one, 1, FAIRLEAD_FAILED, 22000)); /* overtaken: it does not move the other's deadline */
-    ck_assert_uint_eq(out_until(1), 31000);
-    end(two, 1, FAIRLEAD_OK, 23000);
-    ck_assert_uint_eq(out_until(1), 0);
-}
-END_TEST
-
-START_TEST(after_a_successful_trial_failures_count_anew)
-{
-    servers[1].max_fails = 2;
-    start(2);
-    ck_assert(!fail_server(one, 1, 1000));
-    ck_assert(fail_server(one, 1, 1000));
-    take_server(one, 1, 11000);
-    end(one, 1, FAIRLEAD_OK, 11000);
-    ck_assert(!fail_server(one, 1, 11000));
-    ck_assert(fail_server(one, 1, 11000));
-}
-END_TEST
-
-START_TEST(backups_serve_only_while_all_primaries_are_out)
-{
-    servers[2].backup = servers[3].backup = true;
-    start(4);
-    ck_assert(fail_server(one, 0, 1000));
-    ck_assert_int_eq(share(one, 1, 1000), 100);
-    ck_assert(fail_server(one, 1, 2000));
-    ck_assert_int_eq(share(one, 2, 2000), 50);
-    ck_assert_int_eq(share(two, 3, 2000), 50);
-    ck_assert_int_eq(serve(two, FAIRLEAD_OK, 11000), 0); /* the first trial, and it is back */
-    ck_assert_int_eq(share(one, 0, 11000), 100);
-}
-END_TEST
-
-START_TEST(when_everything_has_failed_everything_comes_back)
-{
-    servers[1].backup = true;
-    servers[3].down = true;
-    start(4);
-    ck_assert(fail_server(one, 0, 1000));
-    ck_assert(fail_server(one, 2, 1000));
-    ck_assert_int_eq(serve(one, FAIRLEAD_FAILED, 1000), 1);
-    ck_assert_uint_ne(out_until(0), 0);
-    int server = serve(two, FAIRLEAD_OK, 1001);
-    ck_assert(server == 0 || server == 2);
-    for (size_t i = 0; i < 4; i++)
-        ck_assert_uint_eq(out_until(i), 0);
-    ck_assert_int_eq(share(one, 0, 1001), 50);
-    ck_assert_int_eq(share(one, 3, 1001), 0);
-}
-END_TEST
-
-START_TEST(the_recovery_leaves_out_what_the_request_has_tried)
-{
-    struct tried tried = {0};
-
-    start(2);
-    ck_assert(fail_server(two, 1, 1000));
-    int first = picker_pick(one, &tried, 0, 2000 * NS_PER_MS);
-    ck_assert_int_eq(first, 0);
-    ck_assert(end(one, first, FAIRLEAD_FAILED, 2000));
-    ck_assert_int_eq(picker_pick(one, &tried, 0, 2000 * NS_PER_MS), 1);
-    ck_assert_uint_eq(out_until(0), 12000);
-    end(one, 1, FAIRLEAD_OK, 2000);
-    ck_assert_int_eq(picker_pick(one, &tried, 0, 2000 * NS_PER_MS), PICKER_NONE);
 }
 END_TEST
 
@@ -377,12 +87,12 @@ START_TEST(pools_of_every_size_find_their_last_server)
             servers[i].backup = i % 2 == 0;
         start(sizes[s]);
         for (size_t i = 0; i < sizes[s]; i++) {
-            int server = picker_pick(one, &tried, 0, 1);
+            int server = take_with(one, PICKER_NONE, &tried, 1);
             ck_assert_int_ne(server, PICKER_NONE);
             ck_assert_int_eq(server % 2, i < sizes[s] / 2);
             end(one, server, FAIRLEAD_FAILED, 1);
         }
-        ck_assert_int_eq(picker_pick(one, &tried, 0, 1), PICKER_NONE);
+        ck_assert_int_eq(take_with(one, PICKER_NONE, &tried, 1), PICKER_NONE);
         teardown();
     }
 }
@@ -393,10 +103,10 @@ START_TEST(requests_in_flight_and_picks_are_counted)
     start(1);
     int server = take(one, 1);
     ck_assert_int_eq(take(two, 1), server);
-    ck_assert_uint_eq(pool_server(pool, 0)->in_flight, 2);
+    ck_assert_uint_eq(in_flight(0), 2);
     end(one, server, FAIRLEAD_OK, 1);
     end(two, server, FAIRLEAD_FAILED, 1);
-    ck_assert_uint_eq(pool_server(pool, 0)->in_flight, 0);
+    ck_assert_uint_eq(in_flight(0), 0);
     ck_assert_uint_eq(pool_server(pool, 0)->picked, 2);
     ck_assert_uint_eq(pool_server(pool, 0)->failed, 1);
 }
@@ -405,6 +115,7 @@ END_TEST
 /* As in tests/strategies/tally.c. */
 struct tally {
     atomic_ullong picks, outcomes[3], last_latency_ns, last_key, seeds;
+    atomic_uint effective[8], full_weights;
 };
 
 static struct tally *open_tally(void)
@@ -422,15 +133,18 @@ static struct tally *open_tally(void)
 START_TEST(the_strategy_learns_the_outcome_of_every_pick)
 {
     struct tally *tally = open_tally();
+    struct pick_request request = {.key = 77, .bound = PICKER_NONE};
 
     start(2);
     ck_assert_uint_eq(tally->seeds, 1);
-    ck_assert_int_eq(picker_pick(one, NULL, 77, NS_PER_MS), 0);
+    ck_assert_int_eq(picker_pick(one, &request, NS_PER_MS), 0);
     ck_assert_uint_eq(tally->last_key, 77);
-    picker_done(one, 0, FAIRLEAD_OK, 123, NS_PER_MS);
+    ck_assert_int_eq(picker_outcome(one, 0, FAIRLEAD_OK, 123, NS_PER_MS), PICKER_NO_NEWS);
+    picker_release(one, 0);
     ck_assert_uint_eq(tally->last_latency_ns, 123);
-    ck_assert_int_eq(picker_pick(one, NULL, 77, NS_PER_MS), 0);
-    picker_done(one, 0, FAIRLEAD_FAILED, 123, NS_PER_MS);
+    ck_assert_int_eq(picker_pick(one, &request, NS_PER_MS), 0);
+    ck_assert_int_eq(picker_outcome(one, 0, FAIRLEAD_FAILED, 123, NS_PER_MS), PICKER_EJECTED);
+    picker_release(one, 0);
     ck_assert_uint_eq(tally->last_latency_ns, 0);
     ck_assert_uint_eq(tally->outcomes[FAIRLEAD_OK], 1);
     ck_assert_uint_eq(tally->outcomes[FAIRLEAD_FAILED], 1);
@@ -438,133 +152,424 @@ START_TEST(the_strategy_learns_the_outcome_of_every_pick)
 }
 END_TEST
 
-/* Workers that hurry: each with requests in flight, outcomes and time at random, so that servers go out and
- * come back all the time. */
-#define N_WORKERS  3
-#define N_REQUESTS 30000
-
-struct worker {
-    pthread_t thread;
-    unsigned number;
-    uint64_t picked, taken_out;
-};
-
-static uint64_t next_random(uint64_t *state)
+START_TEST(a_request_stays_in_flight_after_its_outcome_until_it_is_released)
 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    return *state ^= *state << 17;
+    start(1);
+    ck_assert_int_eq(take(one, 1), 0);
+    ck_assert_int_eq(picker_outcome(one, 0, FAIRLEAD_OK, 1, NS_PER_MS), PICKER_NO_NEWS);
+    ck_assert_uint_eq(in_flight(0), 1);
+    picker_release(one, 0);
+    ck_assert_uint_eq(in_flight(0), 0);
+}
+END_TEST
+
+/* Flags and tiers. */
+
+static void change(size_t server, uint32_t set, uint32_t clear, uint64_t now_ms)
+{
+    pool_change_flags(pool, pool_server(pool, server), set, clear, now_ms);
 }
 
-static void serve_request(struct worker *self, struct picker *picker, uint64_t *seed, uint64_t now_ms)
+START_TEST(a_server_leaves_with_any_flag_and_returns_without_at_once)
 {
+    uint32_t flag = 1u << _i;
+    bool drains = flag & SERVER_DRAINS;
+
+    start(2);
+    ck_assert_int_eq(share(one, 1, 1), 50);
+    ck_assert_uint_eq(pool_change_flags(pool, pool_server(pool, 1), flag, 0, 1), 0);
+    ck_assert_int_eq(share(one, 1, 1), 0);
+    ck_assert_int_eq(share(two, 1, 1), 0);
+    int server = take_with(one, 1, NULL, 1); /* bound to it */
+    ck_assert_int_eq(server, drains ? 1 : 0);
+    end(one, server, FAIRLEAD_OK, 1);
+    ck_assert_uint_eq(pool_change_flags(pool, pool_server(pool, 1), 0, flag, 1), flag);
+    ck_assert_int_eq(share(one, 1, 1), 50);
+    ck_assert_int_eq(share(two, 1, 1), 50);
+}
+END_TEST
+
+START_TEST(one_flag_of_several_keeps_a_server_out)
+{
+    start(2);
+    change(1, SERVER_CHECK_DOWN | SERVER_AGENT_MAINT, 0, 1);
+    change(1, 0, SERVER_CHECK_DOWN, 1);
+    ck_assert_int_eq(share(one, 1, 1), 0);
+    ck_assert_uint_eq(server_flags(pool_server(pool, 1)), SERVER_AGENT_MAINT);
+    change(1, 0, SERVER_AGENT_MAINT, 1);
+    ck_assert_int_eq(share(one, 1, 1), 50);
+}
+END_TEST
+
+START_TEST(weight_0_gets_only_what_is_bound_to_it)
+{
+    servers[1].weight = 0;
+    start(2);
+    ck_assert_int_eq(share(one, 1, 1), 0);
+    ck_assert_int_eq(take_with(one, 1, NULL, 1), 1);
+    end(one, 1, FAIRLEAD_OK, 1);
+    change(0, SERVER_CHECK_DOWN, 0, 1);
+    ck_assert_int_eq(take(one, 1), PICKER_NONE);
+}
+END_TEST
+
+START_TEST(promotion_tells_its_edges_once)
+{
+    servers[2].backup = true;
+    start(3);
+    ck_assert_int_eq(pool_update_promotion(pool), 0);
+    change(0, SERVER_CHECK_DOWN, 0, 1);
+    ck_assert_int_eq(pool_update_promotion(pool), 0);
+    change(1, SERVER_AGENT_DRAIN, 0, 1);
+    ck_assert(!pool_backups_promoted(pool));
+    ck_assert_int_eq(pool_update_promotion(pool), 1);
+    ck_assert_int_eq(pool_update_promotion(pool), 0);
+    ck_assert(pool_backups_promoted(pool));
+    ck_assert_int_eq(share(one, 2, 1), 100);
+    ck_assert_uint_eq(pool_counters(pool)->backup_picks, 100);
+    change(2, SERVER_CHECK_DOWN, 0, 1);
+    ck_assert_int_eq(pool_update_promotion(pool), 0); /* it is about the primaries */
+    change(1, 0, SERVER_AGENT_DRAIN, 1);
+    ck_assert_int_eq(pool_update_promotion(pool), -1);
+    ck_assert_int_eq(pool_update_promotion(pool), 0);
+    ck_assert_int_eq(share(one, 1, 1), 100);
+}
+END_TEST
+
+/* Bound requests. */
+
+enum obstacle { NOTHING, DOWN, DRAINING, FULL, TRIED, OUT, OUT_OVER };
+
+static const struct {
+    enum obstacle obstacle;
+    bool gets_it;
+} obstacles[] = {{NOTHING, true}, {DOWN, false}, {DRAINING, true}, {FULL, false},
+                 {TRIED, false},  {OUT, false},  {OUT_OVER, true}};
+
+START_TEST(a_bound_request_gets_its_server_or_the_strategys_choice)
+{
+    enum obstacle obstacle = obstacles[_i].obstacle;
     struct tried tried = {0};
+    uint64_t now_ms = obstacle == OUT_OVER ? 11000 : 1000;
 
-    for (int attempt = 0; attempt < 3; attempt++) {
-        int server = picker_pick(picker, &tried, 0, now_ms * NS_PER_MS);
-        enum fairlead_outcome outcome = next_random(seed) % 3;
-
-        ck_assert_int_ne(server, PICKER_NONE);
-        ck_assert_int_ne(server, 2); /* the one that is down */
-        self->picked++;
-        self->taken_out += picker_done(picker, server, outcome, 1, now_ms * NS_PER_MS);
-        if (outcome != FAIRLEAD_FAILED)
-            return;
+    servers[1].max_conns = obstacle == FULL ? 1 : 0;
+    servers[1].down = obstacle == DOWN;
+    servers[1].drain = obstacle == DRAINING;
+    start(3);
+    if (obstacle == FULL)
+        take_server(one, 1, 1000);
+    if (obstacle == OUT || obstacle == OUT_OVER)
+        fail_server(one, 1, 1000);
+    if (obstacle == TRIED) {
+        ck_assert_int_eq(take_with(one, 1, &tried, 1000), 1);
+        end(one, 1, FAIRLEAD_OK, 1000);
     }
+    int server = take_with(two, 1, &tried, now_ms);
+    ck_assert_int_ge(server, 0);
+    ck_assert_int_eq(server == 1, obstacles[_i].gets_it);
+    ck_assert_uint_eq(tried.count, obstacle == TRIED ? 2 : 1);
+    ck_assert_int_eq(end(two, server, FAIRLEAD_OK, now_ms),
+                     obstacle == OUT_OVER ? PICKER_RETURNED : PICKER_NO_NEWS);
+    if (obstacle == FULL)
+        end(one, 1, FAIRLEAD_OK, 1000);
+}
+END_TEST
+
+START_TEST(the_strategy_is_told_of_bound_requests_too)
+{
+    struct tally *tally = open_tally();
+
+    start(2);
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(take_with(one, 1, NULL, 1), 1);
+        end(one, 1, FAIRLEAD_OK, 1);
+    }
+    ck_assert_uint_eq(tally->picks, 0);
+    ck_assert_uint_eq(tally->outcomes[FAIRLEAD_OK], 10);
+}
+END_TEST
+
+/* Weights: slow start and shares, as the strategy sees them. */
+
+static void expect_weights(struct tally *tally, uint64_t now_ms, unsigned first, unsigned second)
+{
+    serve(one, FAIRLEAD_OK, now_ms);
+    ck_assert_msg(tally->effective[0] == first && tally->effective[1] == second,
+                  "at %u ms: %u, %u instead of %u, %u", (unsigned)now_ms, tally->effective[0],
+                  tally->effective[1], first, second);
+    ck_assert_int_eq(tally->full_weights,
+                     first == servers[0].weight * 256 && second == servers[1].weight * 256);
 }
 
-static void *run_worker(void *argument)
+START_TEST(a_server_that_returns_comes_to_its_weight_slowly)
 {
-    struct worker *self = argument;
-    struct picker *picker = picker_create(pool, self->number);
-    uint64_t seed = 0x9e3779b97f4a7c15u + self->number, now_ms = 1;
+    static const struct {
+        uint64_t at_ms;
+        unsigned weight;
+    } ramp[] = {{1000, 1},   {1100, 51},  {1250, 128}, {1500, 256},
+                {1750, 384}, {1999, 512}, {2000, 512}, {9000, 512}};
+    struct tally *tally = open_tally();
 
-    for (int i = 0; i < N_REQUESTS; i++) {
-        now_ms += next_random(&seed) % 2;
-        serve_request(self, picker, &seed, now_ms);
+    servers[1].weight = 2;
+    servers[1].slow_start_ms = 1000;
+    start(2);
+    expect_weights(tally, 1, 256, 512); /* not at the start of the process */
+    change(1, SERVER_CHECK_DOWN, 0, 500);
+    change(1, 0, SERVER_CHECK_DOWN, 1000);
+    for (size_t i = 0; i < sizeof ramp / sizeof *ramp; i++)
+        expect_weights(tally, ramp[i].at_ms, 256, ramp[i].weight);
+}
+END_TEST
+
+START_TEST(the_ramp_goes_up_step_by_step)
+{
+    struct tally *tally = open_tally();
+    unsigned before = 0;
+
+    servers[1].weight = 100;
+    servers[1].slow_start_ms = 60000;
+    start(2);
+    change(1, SERVER_DOWN, 0, 1);
+    change(1, 0, SERVER_DOWN, 1000);
+    for (uint64_t now_ms = 1000; now_ms <= 62000; now_ms += 7) {
+        uint64_t passed = now_ms - 1000, ideal = passed < 60000 ? 25600 * passed / 60000 : 25600;
+
+        serve(one, FAIRLEAD_OK, now_ms);
+        ck_assert_uint_ge(tally->effective[1], before);
+        ck_assert_uint_le(tally->effective[1], ideal + 2);
+        ck_assert_uint_ge(tally->effective[1] + 260,
+                          ideal); /* a hundredth, and what lies between two looks */
+        before = tally->effective[1];
+    }
+    ck_assert_uint_eq(before, 25600);
+}
+END_TEST
+
+START_TEST(a_pool_that_all_is_in_its_slow_start_has_full_weights)
+{
+    struct tally *tally = open_tally();
+
+    servers[0].slow_start_ms = servers[1].slow_start_ms = 1000;
+    start(2);
+    change(0, SERVER_CHECK_DOWN, 0, 1);
+    change(1, SERVER_CHECK_DOWN, 0, 1);
+    change(0, 0, SERVER_CHECK_DOWN, 1000);
+    change(1, 0, SERVER_CHECK_DOWN, 1000);
+    expect_weights(tally, 1000, 256, 256);
+    expect_weights(tally, 1500, 256, 256);
+    change(1, SERVER_CHECK_DOWN, 0, 1500);
+    change(1, 0, SERVER_CHECK_DOWN, 1600);
+    expect_weights(tally, 1799, 256, 64); /* 0.8 and 0.2: one to four */
+    expect_weights(tally, 2600, 256, 256);
+}
+END_TEST
+
+START_TEST(a_trial_that_succeeds_begins_a_slow_start)
+{
+    servers[1].slow_start_ms = 10000;
+    start(2);
+    ck_assert(fail_server(one, 1, 1000));
+    take_server(one, 1, 11000);
+    ck_assert_int_eq(end(one, 1, FAIRLEAD_OK, 11000), PICKER_RETURNED);
+    ck_assert_int_le(share(one, 1, 11001), 2);
+    ck_assert_int_eq(share(two, 1, 21000), 50);
+}
+END_TEST
+
+START_TEST(an_agents_share_is_a_part_of_the_weight)
+{
+    struct tally *tally = open_tally();
+
+    servers[1].weight = 4;
+    servers[1].slow_start_ms = 1000;
+    start(2);
+    pool_set_share(pool, pool_server(pool, 1), 50);
+    expect_weights(tally, 1, 256, 512);
+    pool_set_share(pool, pool_server(pool, 1), 1);
+    expect_weights(tally, 1, 256, 10);
+    pool_set_share(pool, pool_server(pool, 1), 50);
+    change(1, SERVER_CHECK_DOWN, 0, 2);
+    change(1, 0, SERVER_CHECK_DOWN, 1000);
+    expect_weights(tally, 1499, 256, 256); /* half of it, half way up */
+    pool_set_share(pool, pool_server(pool, 0), 50);
+    expect_weights(tally, 3000, 256, 1024); /* all have as much of theirs */
+    pool_set_share(pool, pool_server(pool, 0), 100);
+    pool_set_share(pool, pool_server(pool, 1), 100);
+    expect_weights(tally, 3000, 256, 1024);
+}
+END_TEST
+
+START_TEST(effective_weights_are_0_to_weight_times_one)
+{
+    struct tally *tally = open_tally();
+
+    servers[1].weight = 0;
+    start(2);
+    expect_weights(tally, 1, 256, 0);
+}
+END_TEST
+
+/* Limits. */
+
+START_TEST(full_is_not_none)
+{
+    servers[0].max_conns = servers[1].max_conns = 1;
+    servers[2].down = true;
+    start(3);
+    int first = take(one, 1), second = take(two, 1);
+    ck_assert_int_eq(first + second, 1);
+    ck_assert_int_eq(take(one, 1), PICKER_FULL);
+    ck_assert_int_eq(take_with(one, 0, NULL, 1), PICKER_FULL);
+    end(two, 1, FAIRLEAD_OK, 1);
+    ck_assert_int_eq(take(one, 1), 1);
+    end(one, 0, FAIRLEAD_OK, 1);
+    end(one, 1, FAIRLEAD_OK, 1);
+    change(0, SERVER_CHECK_DOWN, 0, 1);
+    change(1, SERVER_CHECK_DOWN, 0, 1);
+    ck_assert_int_eq(take(one, 1), PICKER_NONE);
+}
+END_TEST
+
+START_TEST(backups_take_what_the_full_primaries_cannot)
+{
+    servers[0].max_conns = 2;
+    servers[1].backup = true;
+    servers[1].max_conns = 1;
+    start(2);
+    ck_assert_int_eq(take(one, 1), 0);
+    ck_assert_int_eq(take(two, 1), 0);
+    ck_assert_int_eq(take(one, 1), 1);
+    ck_assert_int_eq(take(one, 1), PICKER_FULL);
+    end(one, 0, FAIRLEAD_OK, 1);
+    ck_assert_int_eq(take(two, 1), 0);
+    end(one, 0, FAIRLEAD_OK, 1);
+    end(two, 0, FAIRLEAD_OK, 1);
+    end(one, 1, FAIRLEAD_OK, 1);
+}
+END_TEST
+
+/* Each thread has up to eight requests at a time; what they count by themselves never exceeds the limits. */
+#define N_ROUNDS 20000
+
+static atomic_uint held[3], most_held[3], n_wrong, n_full;
+
+static void hold(int server)
+{
+    unsigned n = atomic_fetch_add(&held[server], 1) + 1, most = most_held[server];
+
+    while (n > most && !atomic_compare_exchange_weak(&most_held[server], &most, n))
+        ;
+    n_wrong += n > servers[server].max_conns;
+}
+
+static void hammer(unsigned number)
+{
+    struct picker *picker = picker_create(pool, number);
+    int mine[8];
+    uint64_t seed = 88172645463325252u + number;
+
+    for (int i = 0; i < 8; i++)
+        mine[i] = PICKER_NONE;
+    for (int i = 0; i < N_ROUNDS + 8; i++) {
+        int *server = &mine[i < N_ROUNDS ? next_random(&seed) % 8 : (uint64_t)i % 8];
+
+        if (*server >= 0) {
+            held[*server]--;
+            end(picker, *server, FAIRLEAD_OK, 1);
+            *server = PICKER_NONE;
+        } else if (i < N_ROUNDS) {
+            *server = take(picker, 1);
+            n_full += *server == PICKER_FULL;
+            n_wrong += *server == PICKER_NONE;
+            if (*server >= 0)
+                hold(*server);
+        }
     }
     picker_destroy(picker);
-    return NULL;
 }
 
-START_TEST(workers_share_a_pool_while_servers_go_out_and_come_back)
+START_TEST(max_conns_is_exact_over_all_workers)
 {
-    struct worker workers[N_WORKERS];
-    uint64_t picked = 0, taken_out = 0, counted = 0;
-    struct tally *tally = _i == 1 ? open_tally() : NULL;
+    for (int round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < 3; i++) {
+            servers[i].max_conns = i + 1;
+            servers[i].backup = i == 2;
+            held[i] = most_held[i] = 0;
+        }
+        start(3);
+        run_threads(4, hammer);
+        ck_assert_uint_eq(n_wrong, 0);
+        ck_assert_uint_gt(n_full, 0);
+        for (unsigned i = 0; i < 3; i++) {
+            ck_assert_uint_eq(held[i], 0);
+            ck_assert_uint_eq(most_held[i], i + 1);
+        }
+        teardown();
+    }
+}
+END_TEST
 
-    for (size_t i = 0; i < 6; i++)
-        servers[i] = (struct server_spec){.name = "s:80",
-                                          .weight = 1,
-                                          .max_fails = 1 + i % 2,
-                                          .fail_timeout_ms = 5,
-                                          .backup = i >= 4,
-                                          .down = i == 2};
-    start(6);
-    for (unsigned i = 0; i < N_WORKERS; i++) {
-        workers[i] = (struct worker){.number = i};
-        ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]), 0);
+/* Servers go out and come back, trials and last places are lost to other workers: the strategy's books
+ * balance all the same. */
+static void keep_books(unsigned number)
+{
+    struct picker *picker = picker_create(pool, number);
+    uint64_t seed = 88172645463325252u + number, now_ms = 1;
+
+    for (int i = 0; i < N_ROUNDS; i++) {
+        now_ms += next_random(&seed) % 2;
+        serve(picker, next_random(&seed) % 3, now_ms);
     }
-    for (unsigned i = 0; i < N_WORKERS; i++) {
-        pthread_join(workers[i].thread, NULL);
-        picked += workers[i].picked;
-        taken_out += workers[i].taken_out;
+    picker_destroy(picker);
+}
+
+START_TEST(every_pick_of_the_strategy_gets_one_outcome)
+{
+    struct tally *tally = open_tally();
+
+    for (size_t i = 0; i < 4; i++) {
+        servers[i].fail_timeout_ms = 5;
+        servers[i].max_conns = 2;
     }
-    for (size_t i = 0; i < 6; i++)
-        counted += pool_server(pool, i)->picked;
-    ck_assert_uint_eq(picked, counted);
-    ck_assert_uint_gt(taken_out, 1000);
-    /* Picks that lost their trial to another worker were cancelled, so the strategy's books balance. */
-    if (tally)
-        ck_assert_uint_eq(tally->picks, tally->outcomes[0] + tally->outcomes[1] + tally->outcomes[2]);
+    start(4);
+    run_threads(4, keep_books);
+    ck_assert_uint_gt(tally->picks, N_ROUNDS);
+    ck_assert_uint_eq(tally->picks, tally->outcomes[0] + tally->outcomes[1] + tally->outcomes[2]);
 }
 END_TEST
 
 static void add_tests(TCase *tcase)
 {
     tcase_add_test(tcase, round_robin_gives_a_a_b_a_c_a_a_for_weights_5_1_1);
-    tcase_add_test(tcase, workers_start_at_different_servers);
+    tcase_add_test(tcase, workers_take_turns_together);
     tcase_add_test(tcase, a_down_server_is_never_picked);
     tcase_add_test(tcase, none_when_all_are_down);
     tcase_add_test(tcase, each_server_is_tried_once_in_a_request_then_the_backups);
     tcase_add_test(tcase, what_one_request_tried_is_open_to_the_next);
-    tcase_add_test(tcase, one_failure_takes_a_server_out_for_all_workers);
-    tcase_add_test(tcase, max_fails_counts_within_the_window_only);
-    tcase_add_test(tcase, max_fails_0_and_fail_timeout_0_never_take_a_server_out);
-    tcase_add_test(tcase, a_single_server_is_never_taken_out);
-    tcase_add_test(tcase, a_server_beside_a_down_one_is_not_single);
-    tcase_add_test(tcase, a_client_that_goes_away_says_nothing_about_the_server);
-    tcase_add_test(tcase, old_failures_of_a_server_that_is_out_neither_prolong_nor_log);
-    tcase_add_test(tcase, one_trial_is_let_through_when_the_time_is_over);
-    tcase_add_test(tcase, a_failed_trial_keeps_the_server_out);
-    tcase_add_test(tcase, a_cancelled_trial_makes_way_for_the_next);
-    tcase_add_test(tcase, a_trial_without_outcome_gives_way_after_a_window);
-    tcase_add_test(tcase, after_a_successful_trial_failures_count_anew);
-    tcase_add_test(tcase, backups_serve_only_while_all_primaries_are_out);
-    tcase_add_test(tcase, when_everything_has_failed_everything_comes_back);
-    tcase_add_test(tcase, the_recovery_leaves_out_what_the_request_has_tried);
     tcase_add_test(tcase, pools_of_every_size_find_their_last_server);
     tcase_add_test(tcase, requests_in_flight_and_picks_are_counted);
     tcase_add_test(tcase, the_strategy_learns_the_outcome_of_every_pick);
-    tcase_add_loop_test(tcase, workers_share_a_pool_while_servers_go_out_and_come_back, 0, 2);
+    tcase_add_test(tcase, a_request_stays_in_flight_after_its_outcome_until_it_is_released);
+    tcase_add_loop_test(tcase, a_server_leaves_with_any_flag_and_returns_without_at_once, 0, 7);
+    tcase_add_test(tcase, one_flag_of_several_keeps_a_server_out);
+    tcase_add_test(tcase, weight_0_gets_only_what_is_bound_to_it);
+    tcase_add_test(tcase, promotion_tells_its_edges_once);
+    tcase_add_loop_test(tcase, a_bound_request_gets_its_server_or_the_strategys_choice, 0,
+                        (int)(sizeof obstacles / sizeof *obstacles));
+    tcase_add_test(tcase, the_strategy_is_told_of_bound_requests_too);
+    tcase_add_test(tcase, a_server_that_returns_comes_to_its_weight_slowly);
+    tcase_add_test(tcase, the_ramp_goes_up_step_by_step);
+    tcase_add_test(tcase, a_pool_that_all_is_in_its_slow_start_has_full_weights);
+    tcase_add_test(tcase, a_trial_that_succeeds_begins_a_slow_start);
+    tcase_add_test(tcase, an_agents_share_is_a_part_of_the_weight);
+    tcase_add_test(tcase, effective_weights_are_0_to_weight_times_one);
+    tcase_add_test(tcase, full_is_not_none);
+    tcase_add_test(tcase, backups_take_what_the_full_primaries_cannot);
+    tcase_add_test(tcase, max_conns_is_exact_over_all_workers);
+    tcase_add_test(tcase, every_pick_of_the_strategy_gets_one_outcome);
 }
 
 int main(void)
 {
-    Suite *suite = suite_create("picker");
-    TCase *tcase = tcase_create("picker");
-
-    if (modules_build() != 0)
-        return 1;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    modules_remove();
-    return failed != 0;
+    return fixture_main("picker", add_tests);
 }

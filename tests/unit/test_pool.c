@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 
 #include "modules.h"
 
@@ -50,30 +51,34 @@ START_TEST(balances_by_round_robin_unless_told_otherwise)
 {
     create();
     ck_assert_str_eq(pool_strategy(pool), "round_robin");
-    ck_assert(!pool_is_keyed(pool));
+    ck_assert_uint_eq(pool_key_kind(pool), 0);
     pool_destroy(pool);
     spec.balance = "rendezvous";
     spec.balancers_dir = modules_dir;
     create();
     ck_assert_str_eq(pool_strategy(pool), "rendezvous");
-    ck_assert(pool_is_keyed(pool));
+    ck_assert_uint_eq(pool_key_kind(pool), FAIRLEAD_KEYED);
     pool_destroy(pool);
 }
 END_TEST
 
 START_TEST(copies_everything_it_keeps)
 {
-    char pool_name_text[] = "site", server_name[] = "a:80";
+    char pool_name_text[] = "site", server_name[] = "a:80", route[] = "r";
 
     spec.name = pool_name_text;
     servers[0].name = server_name;
     servers[0].weight = 5;
-    servers[0].down = true;
+    servers[0].route = route;
+    servers[0].down = servers[0].drain = true;
+    servers[0].max_conns = 9;
+    servers[0].slow_start_ms = 30;
     servers[0].max_fails = 3;
     servers[0].address.len = 7;
     create();
     memset(pool_name_text, 'x', 4);
     memset(server_name, 'x', 4);
+    memset(route, 'x', 1);
     memset(servers, 0xff, sizeof servers);
     ck_assert_str_eq(pool_name(pool), "site");
     ck_assert_uint_eq(pool_n_servers(pool), 3);
@@ -84,7 +89,11 @@ START_TEST(copies_everything_it_keeps)
     ck_assert_uint_eq(server->max_fails, 3);
     ck_assert_uint_eq(server->fail_timeout_ms, 10000);
     ck_assert_uint_eq(server->address.len, 7);
-    ck_assert(server->down && !server->backup);
+    ck_assert_uint_eq(server->max_conns, 9);
+    ck_assert_uint_eq(server->slow_start_ms, 30);
+    ck_assert_str_eq(server->route, "r");
+    ck_assert_uint_eq(server_flags(server), SERVER_DOWN | SERVER_DRAIN);
+    ck_assert(!server->backup);
     pool_destroy(pool);
 }
 END_TEST
@@ -107,8 +116,12 @@ START_TEST(gives_the_words_of_each_server_lines_of_their_own)
 {
     create();
     for (size_t i = 0; i < 3; i++) {
-        ck_assert_uint_eq((uintptr_t)&pool_server(pool, i)->in_flight % 64, 0);
-        ck_assert_uint_eq((uintptr_t)pool_server(pool, i) % 64, 0);
+        const struct server *server = pool_server(pool, i);
+
+        ck_assert_uint_eq((uintptr_t)server % 64, 0);
+        ck_assert_uint_eq((uintptr_t)&server->picked % 64, 0); /* written with every request */
+        ck_assert_uint_eq((uintptr_t)&server->flags % 64, 0);  /* read with every request, seldom written */
+        ck_assert_uint_ge((uintptr_t)&server->flags - (uintptr_t)&server->picked, 64);
     }
     pool_destroy(pool);
 }
@@ -128,11 +141,23 @@ END_TEST
 
 START_TEST(refuses_a_weight_out_of_range)
 {
-    servers[1].weight = 0;
-    expect_refused(-EINVAL, "\"b:80\"");
     servers[1].weight = 65536;
-    expect_refused(-EINVAL, "65536 is not in 1 to 65535");
+    expect_refused(-EINVAL, "\"b:80\"");
+    expect_refused(-EINVAL, "65536 is not in 0 to 65535");
+    servers[1].weight = 0;
+    create();
+    pool_destroy(pool);
     servers[1].weight = 65535;
+    create();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(refuses_more_failures_than_it_can_remember)
+{
+    servers[1].max_fails = POOL_FAILS_MAX + 1;
+    expect_refused(-EINVAL, "max_fails 1001 not in 0 to 1000");
+    servers[1].max_fails = POOL_FAILS_MAX;
     create();
     pool_destroy(pool);
 }
@@ -191,6 +216,54 @@ START_TEST(holds_options_to_their_range)
 }
 END_TEST
 
+/* As the control and the health thread do, each with a flag of its own: out and in again, as close together
+ * as can be. */
+#define N_ROUNDS 5000
+
+static atomic_int change_sum; /* of all edges that pool_update_promotion told */
+static atomic_uint n_arrived, n_wrong;
+
+static void meet(unsigned meeting)
+{
+    n_arrived++;
+    while (n_arrived < 2 * meeting)
+        sched_yield();
+}
+
+static void *go_out_and_in(void *argument)
+{
+    uint32_t flag = *(const uint32_t *)argument;
+
+    for (unsigned round = 0; round < N_ROUNDS; round++) {
+        for (size_t server = 0; server < 2; server++)
+            pool_change_flags(pool, pool_server(pool, server), flag, 0, 1);
+        change_sum += pool_update_promotion(pool);
+        meet(3 * round + 1);
+        for (size_t server = 0; server < 2; server++)
+            pool_change_flags(pool, pool_server(pool, server), 0, flag, 1);
+        change_sum += pool_update_promotion(pool);
+        meet(3 * round + 2);
+        n_wrong += change_sum != 0 || pool_backups_promoted(pool);
+        meet(3 * round + 3);
+    }
+    return NULL;
+}
+
+START_TEST(threads_that_change_flags_together_leave_the_right_promotion)
+{
+    uint32_t flags[] = {SERVER_ABSENT, SERVER_CHECK_DOWN};
+    pthread_t threads[2];
+
+    create();
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, go_out_and_in, &flags[i]), 0);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(n_wrong, 0);
+    pool_destroy(pool);
+}
+END_TEST
+
 START_TEST(may_destroy_nothing)
 {
     pool_destroy(NULL);
@@ -211,11 +284,13 @@ int main(void)
     tcase_add_test(tcase, gives_the_words_of_each_server_lines_of_their_own);
     tcase_add_test(tcase, refuses_too_few_and_too_many_servers);
     tcase_add_test(tcase, refuses_a_weight_out_of_range);
+    tcase_add_test(tcase, refuses_more_failures_than_it_can_remember);
     tcase_add_test(tcase, refuses_a_pool_of_backups_only);
     tcase_add_test(tcase, accepts_a_pool_whose_servers_are_all_down);
     tcase_add_test(tcase, passes_on_what_the_loader_says);
     tcase_add_test(tcase, passes_on_what_the_strategy_says_and_destroys_the_other_plan);
     tcase_add_test(tcase, holds_options_to_their_range);
+    tcase_add_test(tcase, threads_that_change_flags_together_leave_the_right_promotion);
     tcase_add_test(tcase, may_destroy_nothing);
     suite_add_tcase(suite, tcase);
 

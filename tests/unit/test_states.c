@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The drawings doc/client.dot and doc/exchange.dot show the states and the edges that the code has, all of
- * them and no others. Environment: FAIRLEAD_SRCDIR or srcdir, the top of the source tree (default ".").
+ * The drawings doc/client.dot, doc/exchange.dot and doc/health.dot show the states and the edges that the
+ * code has, all of them and no others. Environment: FAIRLEAD_SRCDIR or srcdir, the top of the source tree
+ * (default ".").
  */
+#include "health/state.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 
@@ -45,10 +47,24 @@ static bool exchange_allowed(unsigned from, unsigned to)
     return exchange_edge_allowed((enum exchange_state)from, (enum exchange_state)to);
 }
 
+static const char *check_name(unsigned state)
+{
+    return check_state_name((enum check_state)state);
+}
+
+static bool check_allowed(unsigned from, unsigned to)
+{
+    return check_edge_allowed((enum check_state)from, (enum check_state)to);
+}
+
+/* The last one has no end: a server is checked for as long as there is a health thread. */
+#define N_MACHINES         3
+#define N_WITH_AN_END      2
 #define X(state, sentence) sentence,
-static const struct machine machines[] = {
+static const struct machine machines[N_MACHINES] = {
     {"client.dot", CLIENT_N_STATES, {CLIENT_STATES(X)}, client_name, client_allowed},
     {"exchange.dot", EXCHANGE_N_STATES, {EXCHANGE_STATES(X)}, exchange_name, exchange_allowed},
+    {"health.dot", CHECK_N_STATES, {CHECK_STATES(X)}, check_name, check_allowed},
 };
 #undef X
 
@@ -143,9 +159,9 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_add_loop_test(tests, the_drawing_shows_every_state_by_its_name_and_sentence, 0, 2);
-    tcase_add_loop_test(tests, the_drawing_shows_exactly_the_edges_of_the_code, 0, 2);
-    tcase_add_loop_test(tests, nothing_follows_the_last_state_and_everything_leads_to_it, 0, 2);
+    tcase_add_loop_test(tests, the_drawing_shows_every_state_by_its_name_and_sentence, 0, N_MACHINES);
+    tcase_add_loop_test(tests, the_drawing_shows_exactly_the_edges_of_the_code, 0, N_MACHINES);
+    tcase_add_loop_test(tests, nothing_follows_the_last_state_and_everything_leads_to_it, 0, N_WITH_AN_END);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

@@ -41,6 +41,15 @@ START_TEST(loads_a_strategy_from_outside_of_the_tree)
 }
 END_TEST
 
+START_TEST(takes_a_strategy_that_keeps_nothing)
+{
+    ck_assert_int_eq(strategy_load(modules_dir, "rendezvous", &strategy, error, sizeof error), 0);
+    ck_assert(!strategy.balancer->plan_create && !strategy.balancer->shared_size &&
+              !strategy.balancer->state_size);
+    strategy_unload(&strategy);
+}
+END_TEST
+
 START_TEST(finds_a_directory_that_is_named_without_a_slash)
 {
     ck_assert_int_eq(chdir(modules_dir), 0);
@@ -104,11 +113,16 @@ END_TEST
 static const struct {
     const char *name, *part;
 } refused[] = {
-    {"wrong_version", "version 2, and version 1 is needed"},
+    {"wrong_version", "version 3, and version 2 is needed"},
     {"missing_symbol", "no symbol fairlead_balancer"},
     {"wrong_name", "calls itself \"right_name\""},
     {"no_pick", "pick is missing"},
     {"no_done", "has no done"},
+    {"half_plan", "only one of plan_create and plan_destroy"},
+    {"half_shared", "only one of shared_size and shared_init"},
+    {"half_state", "only one of state_size and state_init"},
+    {"new_trait", "a trait that this version does not know"},
+    {"two_keys", "asks for two keys"},
     {"bad_option", "outside its range"},
 };
 
@@ -145,6 +159,7 @@ int main(void)
         return 1;
     tcase_add_test(tcase, loads_the_default_strategy_of_the_tree);
     tcase_add_test(tcase, loads_a_strategy_from_outside_of_the_tree);
+    tcase_add_test(tcase, takes_a_strategy_that_keeps_nothing);
     tcase_add_test(tcase, finds_a_directory_that_is_named_without_a_slash);
     tcase_add_test(tcase, keeps_a_module_until_its_last_reference_is_put);
     tcase_add_test(tcase, refuses_a_name_that_could_be_a_path);

@@ -13,7 +13,5 @@ const struct fairlead_balancer fairlead_balancer = {
     .version = FAIRLEAD_BALANCER_VERSION,
     .name = "bad_option",
     .options = options,
-    .state_size = state_size,
-    .state_init = state_init,
     .pick = pick,
 };

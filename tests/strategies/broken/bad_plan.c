@@ -35,7 +35,5 @@ const struct fairlead_balancer fairlead_balancer = {
     .name = "bad_plan",
     .plan_create = plan_create,
     .plan_destroy = plan_destroy,
-    .state_size = state_size,
-    .state_init = state_init,
     .pick = pick,
 };

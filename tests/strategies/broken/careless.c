@@ -6,9 +6,7 @@
 
 const struct fairlead_balancer fairlead_balancer = {
     .version = FAIRLEAD_BALANCER_VERSION,
-    .traits = FAIRLEAD_KEYED | FAIRLEAD_WEIGHTED,
+    .traits = FAIRLEAD_KEYED | FAIRLEAD_WEIGHTED | FAIRLEAD_BALANCED,
     .name = "careless",
-    .state_size = state_size,
-    .state_init = state_init,
     .pick = pick,
 };

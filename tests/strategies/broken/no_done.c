@@ -8,7 +8,5 @@ const struct fairlead_balancer fairlead_balancer = {
     .version = FAIRLEAD_BALANCER_VERSION,
     .traits = FAIRLEAD_FEEDBACK,
     .name = "no_done",
-    .state_size = state_size,
-    .state_init = state_init,
     .pick = pick,
 };

@@ -8,6 +8,4 @@ const struct fairlead_balancer fairlead_balancer = {
     .version = FAIRLEAD_BALANCER_VERSION,
     .traits = sizeof &pick == 0,
     .name = "no_pick",
-    .state_size = state_size,
-    .state_init = state_init,
 };

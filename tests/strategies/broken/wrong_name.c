@@ -7,7 +7,5 @@
 const struct fairlead_balancer fairlead_balancer = {
     .version = FAIRLEAD_BALANCER_VERSION,
     .name = "right_name",
-    .state_size = state_size,
-    .state_init = state_init,
     .pick = pick,
 };

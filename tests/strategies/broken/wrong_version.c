@@ -8,7 +8,5 @@
 const struct fairlead_balancer fairlead_balancer = {
     .version = FAIRLEAD_BALANCER_VERSION + 1,
     .name = (const char *)1,
-    .state_size = state_size,
-    .state_init = state_init,
     .pick = pick,
 };
