@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 
 #define LOGGED_TARGET_MAX 200u /* bytes of a request target in the error log */
 
@@ -51,6 +52,9 @@ static void log_news(const struct exchange *exchange, const struct server *serve
 
     if (news == PICKER_EJECTED)
         log_write(LOG_WARNING, "server is taken out pool=%s server=%s for_ms=%llu", pool_name(pool_of(exchange)), server->name,
+                  (unsigned long long)picker_time_out_ms(server, now_ns(exchange)));
+    else if (news == PICKER_STAYED_OUT)
+        log_write(LOG_WARNING, "server stays out pool=%s server=%s for_ms=%llu", pool_name(pool_of(exchange)), server->name,
                   (unsigned long long)picker_time_out_ms(server, now_ns(exchange)));
     else if (news == PICKER_RETURNED)
         log_write(LOG_NOTICE, "server is back pool=%s server=%s", pool_name(pool_of(exchange)), server->name);
@@ -114,8 +118,9 @@ static void log_failure(const struct exchange *exchange, const char *what, int e
     size_t shown_len = log_escape(shown, sizeof(shown), target.p, target.len);
 
     exchange->service->counters.upstream_failures++;
-    log_write_limited(&limit, 20, LOG_ERR, "%s pool=%s server=%s error=\"%s\" state=%s attempt=%u request=\"%.*s %.*s\"",
-                      what, pool_name(pool_of(exchange)), server->name, error ? strerror(-error) : "none",
+    log_write_limited(&limit, 20, LOG_ERR, "%s pool=%s server=%s%s%s%s state=%s attempt=%u request=\"%.*s %.*s\"",
+                      what, pool_name(pool_of(exchange)), server->name, error ? " error=\"" : "",
+                      error ? strerror(-error) : "", error ? "\"" : "",
                       exchange_state_name(exchange->state), exchange->attempt.count,
                       (int)exchange->request.method.len, exchange_text(exchange, exchange->request.method).p,
                       (int)shown_len, shown);
@@ -217,8 +222,11 @@ static void try_next(struct exchange *exchange, int status, const char *why)
         int server = pick(exchange);
 
         if (server == PICKER_FULL) {
-            if (!queue_enter(exchange))
-                exchange_fail(exchange, exchange->attempt.count == 0 ? 503 : status, "all servers are at max_conns");
+            if (queue_enter(exchange))
+                return;
+            exchange->service->counters.queue_full++;
+            exchange_fail(exchange, exchange->attempt.count == 0 ? 503 : status,
+                          exchange->location->proxy.group->queue_size > 0 ? "the queue is full" : "all servers are at max_conns");
             return;
         }
         if (server < 0)
@@ -238,12 +246,10 @@ void attempt_start(struct exchange *exchange)
     attempt->key = balance_key(exchange);
     attempt->bound = balance_bound_server(exchange);
     retry_begin(exchange);
-    /* Who comes now must not overtake those who wait. */
-    if (queue_is_waited_in(exchange->service, group)) {
-        if (!queue_enter(exchange))
-            exchange_fail(exchange, 503, "the queue is full");
+    /* Who comes now must not overtake those who wait. But a full queue is no reason to refuse anybody: a place may be free whose letter has not been
+     * read yet. */
+    if (queue_is_waited_in(exchange->service, group) && queue_enter(exchange))
         return;
-    }
     try_next(exchange, 503, "no server is available");
 }
 
@@ -288,6 +294,7 @@ void attempt_failed(struct exchange *exchange, enum retry_cause cause, int statu
 bool attempt_retry_status(struct exchange *exchange, int status)
 {
     const struct group *group = exchange->location->proxy.group;
+    char what[32];
     int server;
 
     if (!status_set_has(&group->retry.statuses, status) || !retry_may_resend(exchange, 0))
@@ -296,7 +303,8 @@ bool attempt_retry_status(struct exchange *exchange, int status)
     if (server < 0)
         return false; /* then this response is the best that there is */
     retry_pay(exchange);
-    log_failure(exchange, http_reason(status), 0);
+    snprintf(what, sizeof(what), "server answered %d", status);
+    log_failure(exchange, what, 0);
     attempt_drop(exchange, status == 403 || status == 404 ? FAIRLEAD_OK : FAIRLEAD_FAILED); /* as nginx counts */
     if (!begin_at(exchange, server))
         try_next(exchange, status, "no server can be connected to");

@@ -249,10 +249,8 @@ bool queue_enter(struct exchange *exchange)
     struct waiters *waiters = waiters_of(queue, exchange);
     struct waiting *waiting = &exchange->waiting;
 
-    if (group->queue_size == 0 || !take_room(queue->line, group->queue_size)) {
-        exchange->service->counters.queue_full++;
+    if (group->queue_size == 0 || !take_room(queue->line, group->queue_size))
         return false;
-    }
     exchange_set_state(exchange, EXCHANGE_QUEUED);
     exchange->service->counters.queued++;
     waiting->ticket = atomic_fetch_add_explicit(&queue->line->next_ticket, 1, memory_order_relaxed);

@@ -160,9 +160,10 @@ bool passive_failure(struct pool *pool, struct server *server, uint64_t trial, u
         return false;
     if (trial != 0) {
         ejections = atomic_load_explicit(&server->ejections, memory_order_relaxed);
-        if (end_trial(pool, server, trial, now_ms + time_out_ms(pool, server, ejections)))
-            atomic_store_explicit(&server->ejections, ejections + 1, memory_order_relaxed);
-        return false;
+        if (!end_trial(pool, server, trial, now_ms + time_out_ms(pool, server, ejections)))
+            return false;
+        atomic_store_explicit(&server->ejections, ejections + 1, memory_order_relaxed);
+        return true;
     }
     /* A request from before the server went out says nothing new, however late its time out comes. Acquire: who sees the server back in service
      * sees since when. */

@@ -19,7 +19,7 @@ bool passive_allows(const struct server *server, uint64_t now_ms);
  * *trial is the deadline that it has set, for passive_end_trial; else 0.
  */
 bool passive_claim(struct pool *pool, struct server *server, uint64_t now_ms, uint64_t *trial);
-/* A failure of a request that was picked at picked_ms. `trial`: of the pick. True when it took the server out. */
+/* A failure of a request that was picked at picked_ms. `trial`: of the pick. True when it took the server out, or was a trial and keeps it out. */
 bool passive_failure(struct pool *pool, struct server *server, uint64_t trial, uint64_t picked_ms, uint64_t now_ms);
 /* A success. `forgive`: it was a trial, or served although out. True when it put the server back. */
 bool passive_success(struct pool *pool, struct server *server, bool forgive, uint64_t now_ms);

@@ -472,7 +472,9 @@ static enum picker_news judge(struct picker *picker, struct server *server, enum
     switch (outcome) {
     case FAIRLEAD_FAILED:
         atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
-        return passive_failure(picker->pool, server, trial, picked_ms, now_ms) ? PICKER_EJECTED : PICKER_NO_NEWS;
+        if (!passive_failure(picker->pool, server, trial, picked_ms, now_ms))
+            return PICKER_NO_NEWS;
+        return trial != 0 ? PICKER_STAYED_OUT : PICKER_EJECTED;
     case FAIRLEAD_OK:
         /* One that was sent before the server went out says nothing of now, unless all of them are out. */
         if (was_out && trial == 0 && !atomic_load_explicit(&picker->pool->panic, memory_order_relaxed))

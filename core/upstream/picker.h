@@ -44,6 +44,7 @@ int picker_pick(struct picker *picker, const struct pick_request *request, uint6
 enum picker_news {
     PICKER_NO_NEWS,
     PICKER_EJECTED,  /* the passive check took the server out */
+    PICKER_STAYED_OUT, /* its trial failed: it stays out, for longer */
     PICKER_RETURNED, /* its trial, or a request during a panic, put the server back */
 };
 

@@ -79,7 +79,7 @@ START_TEST(a_failed_trial_keeps_the_server_out)
     start(2);
     ck_assert(fail_server(one, 1, 1000));
     take_server(one, 1, 12000);
-    ck_assert_int_eq(end(one, 1, FAIRLEAD_FAILED, 13000), PICKER_NO_NEWS);
+    ck_assert_int_eq(end(one, 1, FAIRLEAD_FAILED, 13000), PICKER_STAYED_OUT);
     ck_assert_uint_eq(out_until(1), 33000); /* twice as long as before */
     ck_assert_int_eq(share(one, 1, 32999), 0);
     ck_assert_int_gt(share(one, 1, 33000), 0);
@@ -289,7 +289,7 @@ static uint64_t fail_trial(void)
     uint64_t now_ms = out_until(1);
 
     take_server(one, 1, now_ms);
-    ck_assert_int_eq(end(one, 1, FAIRLEAD_FAILED, now_ms), PICKER_NO_NEWS);
+    ck_assert_int_eq(end(one, 1, FAIRLEAD_FAILED, now_ms), PICKER_STAYED_OUT);
     return out_until(1) - now_ms;
 }
 

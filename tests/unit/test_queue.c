@@ -118,6 +118,19 @@ START_TEST(who_comes_later_does_not_overtake)
 }
 END_TEST
 
+START_TEST(a_full_queue_refuses_nobody_while_a_place_is_free)
+{
+    struct client *late;
+
+    for (unsigned i = 0; i < 5; i++)
+        expect_queued(i % 3);
+    leave_server(); /* whose letter is on its way */
+    late = send_request(1, GET("/"));
+    ck_assert_int_eq(state_of(late), EXCHANGE_CONNECTING);
+    ck_assert_uint_eq(services[1]->counters.queue_full, 0);
+}
+END_TEST
+
 START_TEST(beyond_its_size_requests_are_answered_503)
 {
     struct client *client;
@@ -216,6 +229,7 @@ int main(void)
     tcase_add_test(tests, a_letter_that_comes_too_late_is_passed_on);
     tcase_add_test(tests, a_place_freed_while_a_request_enters_is_found);
     tcase_add_test(tests, who_comes_later_does_not_overtake);
+    tcase_add_test(tests, a_full_queue_refuses_nobody_while_a_place_is_free);
     tcase_add_test(tests, beyond_its_size_requests_are_answered_503);
     tcase_add_test(tests, who_waits_too_long_is_answered_503);
     tcase_add_test(tests, a_lost_letter_costs_a_moment);
