@@ -114,9 +114,10 @@ static void end_agent(struct probe *probe)
     else if (report->n_known == 0)
         probe_end(probe, PROBE_BAD, "the agent said nothing");
     else
-        probe_end(probe, PROBE_GOOD, "agent: %.*s%s%.*s", (int)report->word.len,
-                  report->word.len ? report->word.p : "", report->reason.len ? " " : "",
-                  (int)report->reason.len, report->reason.len ? report->reason.p : "");
+        probe_end(probe, PROBE_GOOD, "agent%s%.*s%s%.*s", report->word.len || report->reason.len ? ": " : "",
+                  (int)report->word.len, report->word.len ? report->word.p : "",
+                  report->word.len && report->reason.len ? " " : "", (int)report->reason.len,
+                  report->reason.len ? report->reason.p : "");
 }
 
 /* A line is short: it is gathered in `body`, where the report may point to after the stream is gone. */

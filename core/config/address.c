@@ -59,6 +59,8 @@ static bool split(struct loader *loader, struct place place, const char *text, u
     const char *begin = text + brackets, *end = brackets ? strchr(text, ']') : strchrnul(text, ':');
     const char *rest = end == NULL ? NULL : end + brackets;
 
+    if (strstr(text, "://") != NULL)
+        return fail(loader, place, text, "has a scheme, which an address has not: wanted is \"host\", \"host:port\" or \"unix:/path\"");
     if (end == NULL || (*rest != ':' && *rest != '\0'))
         return fail(loader, place, text, "is not an address: wanted is \"[::1]\" or \"[::1]:80\"");
     if (!brackets && *rest == ':' && strchr(rest + 1, ':') != NULL)

@@ -63,22 +63,6 @@ static int load(const struct control_options *options, struct config **config)
     return error;
 }
 
-int control_test(const struct control_options *options, _Bool print)
-{
-    struct config *config = NULL;
-
-    if (load(options, &config) != 0) {
-        fprintf(stderr, "fairlead: configuration file %s test failed\n", options->config_path);
-        return 1;
-    }
-    fprintf(stderr, "fairlead: the configuration file %s syntax is ok\n", options->config_path);
-    fprintf(stderr, "fairlead: configuration file %s test is successful\n", options->config_path);
-    if (print)
-        config_print(config, stdout);
-    config_destroy(config);
-    return 0;
-}
-
 static int fail(const char *sentence)
 {
     fprintf(stderr, "fairlead: [emerg] %s\n", sentence);
@@ -104,6 +88,27 @@ static int open_logs(const struct config *config)
         snprintf(text, sizeof(text), "open() \"%s\" failed (%d: %s)", path ? path : "", -error, strerror(-error));
         return fail(text);
     }
+    return 0;
+}
+
+int control_test(const struct control_options *options, _Bool print)
+{
+    struct config *config = NULL;
+
+    if (load(options, &config) != 0) {
+        fprintf(stderr, "fairlead: configuration file %s test failed\n", options->config_path);
+        return 1;
+    }
+    fprintf(stderr, "fairlead: the configuration file %s syntax is ok\n", options->config_path);
+    if (open_logs(config) != 0) {
+        fprintf(stderr, "fairlead: configuration file %s test failed\n", options->config_path);
+        config_destroy(config);
+        return 1;
+    }
+    fprintf(stderr, "fairlead: configuration file %s test is successful\n", options->config_path);
+    if (print)
+        config_print(config, stdout);
+    config_destroy(config);
     return 0;
 }
 

@@ -174,8 +174,8 @@ static int find(const char *dir, const char *name, char path[static PATH_MAX], c
 
     if (!is_name(name, strlen(name))) {
         snprintf(error, error_size,
-                 "a strategy's name is made of [a-z0-9_], at most %u of them: \"%s\" is not", NAME_LEN_MAX,
-                 name);
+                 "there is no strategy \"%s\": their names are made of [a-z0-9_], at most %u of them", name,
+                 NAME_LEN_MAX);
         return -EINVAL;
     }
     /* Without a slash dlopen would look everywhere but in the current directory. */

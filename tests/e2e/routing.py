@@ -300,3 +300,11 @@ def test_json_in_a_respond_body(t):
     text = json.dumps({"a": ["b\n", 'c"']})
     client = t.client(t.proxy(locations=[location("/", text)]))
     assert body_of(client) == text
+
+
+def test_t_opens_the_logs(t):
+    """Issue 2, 4: -t opens what is named; a log that the start could not open is told then."""
+    for path, good in (("made.log", True), ("missing/access.log", False)):
+        status, _, err, _ = t.test_config(f'log: {{ access = "{path}"; }}; sites = ( {{ listen = [ "127.0.0.1:{free_port()}" ]; }} );\n', "-t")
+        assert (status == 0) == good and (good or "missing/access.log" in err), (path, status, err)
+    assert (t.dir / "made.log").exists()

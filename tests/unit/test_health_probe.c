@@ -223,7 +223,7 @@ START_TEST(an_agents_line_is_read_and_its_reason_kept)
 {
     expect_agent("ready up\n", false, PROBE_GOOD, "agent: up");
     expect_agent("down #disk full\r\n", true, PROBE_GOOD, "agent: down disk full");
-    expect_agent("75%", true, PROBE_GOOD, "agent: ");
+    expect_agent("75%", true, PROBE_GOOD, "agent");
     expect_agent("stopped#\"x\" to=UP\n", false, PROBE_GOOD, "agent: stopped \\x22x\\x22 to=UP");
     expect_agent("hello\n", false, PROBE_BAD, "not an agent's word: hello");
     expect_agent("", true, PROBE_BAD, "the agent said nothing");
