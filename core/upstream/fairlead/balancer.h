@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The interface of a balancing strategy: the only header that a strategy includes, installed as <fairlead/balancer.h>.
+ * The interface of a balancing strategy, installed as <fairlead/balancer.h>: all that a strategy needs. Building blocks that it may include
+ * as well are beside it (turns.h, least.h, draws.h, keys.h).
  *
  * A strategy is one C file built as a shared object NAME.so in the module directory, found by `balance = "NAME"`. It exports one
  * symbol, `const struct fairlead_balancer fairlead_balancer`. It only orders the servers that it may use; whether a server may
