@@ -7,37 +7,6 @@
 #include <fairlead/least.h>
 #include <fairlead/turns.h>
 
-static int plan_create(const struct fairlead_set *set, const int64_t *options, void **plan, char *error,
-                       size_t error_size)
-{
-    struct fairlead_turns *turns;
-
-    (void)options;
-    if (fairlead_turns_create(set, &turns, error, error_size) != 0)
-        return -1;
-    *plan = turns;
-    return 0;
-}
-
-static void plan_destroy(void *plan)
-{
-    fairlead_turns_destroy(plan);
-}
-
-static size_t shared_size(const struct fairlead_set *set, const void *plan)
-{
-    (void)set;
-    (void)plan;
-    return sizeof(struct fairlead_turns_shared);
-}
-
-static void shared_init(void *shared, const struct fairlead_set *set, const void *plan)
-{
-    (void)shared;
-    (void)set;
-    (void)plan;
-}
-
 /* The state is the bitmap of the servers that are equal: scratch space of one pick. */
 static size_t state_size(const struct fairlead_set *set, const void *plan)
 {
@@ -74,10 +43,10 @@ const struct fairlead_balancer fairlead_balancer = {
     .version = FAIRLEAD_BALANCER_VERSION,
     .traits = FAIRLEAD_WEIGHTED | FAIRLEAD_BALANCED,
     .name = "least_conn",
-    .plan_create = plan_create,
-    .plan_destroy = plan_destroy,
-    .shared_size = shared_size,
-    .shared_init = shared_init,
+    .plan_create = fairlead_turns_plan_create,
+    .plan_destroy = fairlead_turns_plan_destroy,
+    .shared_size = fairlead_turns_shared_size,
+    .shared_init = fairlead_turns_shared_init,
     .state_size = state_size,
     .state_init = state_init,
     .pick = pick,

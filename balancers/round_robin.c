@@ -6,38 +6,6 @@
  */
 #include <fairlead/turns.h>
 
-static int plan_create(const struct fairlead_set *set, const int64_t *options, void **plan, char *error,
-                       size_t error_size)
-{
-    struct fairlead_turns *turns;
-
-    (void)options;
-    if (fairlead_turns_create(set, &turns, error, error_size) != 0)
-        return -1;
-    *plan = turns;
-    return 0;
-}
-
-static void plan_destroy(void *plan)
-{
-    fairlead_turns_destroy(plan);
-}
-
-static size_t shared_size(const struct fairlead_set *set, const void *plan)
-{
-    (void)set;
-    (void)plan;
-    return sizeof(struct fairlead_turns_shared);
-}
-
-/* Zeroed is the first turn. */
-static void shared_init(void *shared, const struct fairlead_set *set, const void *plan)
-{
-    (void)shared;
-    (void)set;
-    (void)plan;
-}
-
 static int pick(const struct fairlead_tier *tier, const struct fairlead_pick *pick)
 {
     return fairlead_turns_pick(tier->plan, tier->shared, tier->set, pick->usable, pick);
@@ -47,9 +15,9 @@ const struct fairlead_balancer fairlead_balancer = {
     .version = FAIRLEAD_BALANCER_VERSION,
     .traits = FAIRLEAD_WEIGHTED,
     .name = "round_robin",
-    .plan_create = plan_create,
-    .plan_destroy = plan_destroy,
-    .shared_size = shared_size,
-    .shared_init = shared_init,
+    .plan_create = fairlead_turns_plan_create,
+    .plan_destroy = fairlead_turns_plan_destroy,
+    .shared_size = fairlead_turns_shared_size,
+    .shared_init = fairlead_turns_shared_init,
     .pick = pick,
 };

@@ -320,4 +320,38 @@ static inline int fairlead_turns_pick(const struct fairlead_turns *turns,
     return server;
 }
 
+/* The operations of a strategy whose plan and shared memory are turns and nothing else, as struct fairlead_balancer wants them. */
+
+static inline int fairlead_turns_plan_create(const struct fairlead_set *set, const int64_t *options, void **plan,
+                                             char *error, size_t error_size)
+{
+    struct fairlead_turns *turns;
+
+    (void)options;
+    if (fairlead_turns_create(set, &turns, error, error_size) != 0)
+        return -1;
+    *plan = turns;
+    return 0;
+}
+
+static inline void fairlead_turns_plan_destroy(void *plan)
+{
+    fairlead_turns_destroy(plan);
+}
+
+static inline size_t fairlead_turns_shared_size(const struct fairlead_set *set, const void *plan)
+{
+    (void)set;
+    (void)plan;
+    return sizeof(struct fairlead_turns_shared);
+}
+
+/* Zeroed is the first turn. */
+static inline void fairlead_turns_shared_init(void *shared, const struct fairlead_set *set, const void *plan)
+{
+    (void)shared;
+    (void)set;
+    (void)plan;
+}
+
 #endif
