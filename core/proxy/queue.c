@@ -2,6 +2,7 @@
 /* The queues of waiting requests; see queue.h. */
 #include "proxy/queue.h"
 
+#include "engine/bounded.h"
 #include "engine/timers.h"
 #include "proxy/attempt.h"
 #include "proxy/client.h"
@@ -229,19 +230,6 @@ bool queue_is_waited_in(const struct service *service, const struct group *group
            atomic_load_explicit(&service->queues[group->index].line->n_fresh, memory_order_relaxed) > 0;
 }
 
-/* Takes one of the places that `size` leaves, over all workers. */
-static bool take_room(struct line *line, uint32_t size)
-{
-    unsigned n = atomic_load_explicit(&line->n_waiting, memory_order_relaxed);
-
-    do {
-        if (n >= size)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&line->n_waiting, &n, n + 1, memory_order_relaxed,
-                                                    memory_order_relaxed));
-    return true;
-}
-
 bool queue_enter(struct exchange *exchange)
 {
     const struct group *group = exchange->location->proxy.group;
@@ -249,7 +237,7 @@ bool queue_enter(struct exchange *exchange)
     struct waiters *waiters = waiters_of(queue, exchange);
     struct waiting *waiting = &exchange->waiting;
 
-    if (group->queue_size == 0 || !take_room(queue->line, group->queue_size))
+    if (group->queue_size == 0 || !bounded_increment(&queue->line->n_waiting, group->queue_size))
         return false;
     exchange_set_state(exchange, EXCHANGE_QUEUED);
     exchange->service->counters.queued++;

@@ -2,6 +2,8 @@
 /* The passive check; see passive.h. Worker threads, and none of them owns a word: each decision is one compare-and-swap. */
 #include "upstream/passive.h"
 
+#include "engine/bounded.h"
+
 #include <assert.h>
 
 #define DOUBLINGS_MAX 20u
@@ -93,15 +95,7 @@ static unsigned count_present(const struct pool *pool)
 /* Takes one of the places that max_ejected leaves. */
 static bool take_place(struct pool *pool)
 {
-    uint64_t most = (uint64_t)count_present(pool) * pool->settings.max_ejected / 100;
-    unsigned n = atomic_load_explicit(&pool->n_ejected, memory_order_relaxed);
-
-    do {
-        if (n >= most)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&pool->n_ejected, &n, n + 1, memory_order_relaxed,
-                                                    memory_order_relaxed));
-    return true;
+    return bounded_increment(&pool->n_ejected, (uint64_t)count_present(pool) * pool->settings.max_ejected / 100);
 }
 
 static void leave_place(struct pool *pool)

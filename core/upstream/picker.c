@@ -6,6 +6,7 @@
  */
 #include "upstream/picker.h"
 
+#include "engine/bounded.h"
 #include "upstream/passive.h"
 
 #include <assert.h>
@@ -257,17 +258,9 @@ static bool is_full(const struct server *server)
 /* Counts a request in, unless that would be one too many: exact over all workers. */
 static bool enter(struct server *server)
 {
-    unsigned n = atomic_load_explicit(server->in_flight, memory_order_relaxed);
-
-    if (server->max_conns == 0) {
-        atomic_fetch_add_explicit(server->in_flight, 1, memory_order_relaxed);
-        return true;
-    }
-    do {
-        if (n >= server->max_conns)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(server->in_flight, &n, n + 1, memory_order_relaxed,
-                                                    memory_order_relaxed));
+    if (server->max_conns > 0)
+        return bounded_increment(server->in_flight, server->max_conns);
+    atomic_fetch_add_explicit(server->in_flight, 1, memory_order_relaxed);
     return true;
 }
 
