@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Probing io_uring; see probe.h. Features are tried on a socket pair, since version numbers lie (backports, containers). */
 #include "engine/probe.h"
+#include "engine/ring_restrictions.h"
 
 #include <errno.h>
 #include <liburing.h>
@@ -127,6 +128,20 @@ static int try_all(struct probe *probe)
     return error;
 }
 
+/* Whether a ring can be kept from all but its own operations. */
+static bool try_restrictions(void)
+{
+    struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED};
+    struct io_uring ring;
+    bool works;
+
+    if (io_uring_queue_init_params(4, &ring, &params) != 0)
+        return false;
+    works = ring_restrict(ring.ring_fd) == 0;
+    io_uring_queue_exit(&ring);
+    return works;
+}
+
 int probe_kernel(struct probe *probe, char *refusal, size_t size)
 {
     struct utsname name;
@@ -140,7 +155,9 @@ int probe_kernel(struct probe *probe, char *refusal, size_t size)
                       read_number("/proc/self/status", "Seccomp:"), name.release, refusal, size);
         return error;
     }
-    snprintf(probe->line, sizeof(probe->line), "kernel=%s defer_taskrun=yes provided_buffers=yes multishot_accept=%s multishot_recv=%s",
-             name.release, probe->multishot_accept ? "yes" : "no", probe->multishot_recv ? "yes" : "no");
+    snprintf(probe->line, sizeof(probe->line),
+             "kernel=%s defer_taskrun=yes provided_buffers=yes multishot_accept=%s multishot_recv=%s restrictions=%s", name.release,
+             probe->multishot_accept ? "yes" : "no", probe->multishot_recv ? "yes" : "no",
+             try_restrictions() ? "yes" : "no");
     return 0;
 }

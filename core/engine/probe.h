@@ -11,7 +11,7 @@
 
 struct probe {
     bool multishot_accept, multishot_recv;
-    char line[256]; /* "kernel=6.18.44 multishot_recv=yes ...", for the log */
+    char line[256]; /* "kernel=6.18.44 multishot_recv=yes ... restrictions=yes", for the log */
 };
 
 /*

@@ -4,6 +4,7 @@
  * work only inside our own wait, so a turn of the loop is one system call. Nothing here knows what an actor is for.
  */
 #include "engine/ring.h"
+#include "engine/ring_restrictions.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -67,7 +68,16 @@ static int setup(struct ring *ring)
         .cq_entries = ring->config.cq_entries,
     };
 
-    return io_uring_queue_init_params(ring->config.sq_entries, &ring->uring, &params);
+    int error = io_uring_queue_init_params(ring->config.sq_entries, &ring->uring, &params);
+
+    if (error)
+        return error;
+    error = ring_restrict(ring->uring.ring_fd);
+    if (error && error != -EINVAL) {
+        io_uring_queue_exit(&ring->uring);
+        return error;
+    }
+    return 0; /* a kernel without restrictions has told so in the line of the start (probe.c) */
 }
 
 int ring_create(const struct ring_config *config, struct ring **result)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One io_uring instance, and the actors that have operations on it. Created disabled by the control thread, enabled by the
- * worker, and from then on used by that worker only. `user_data` of every operation is the actor's slot and generation and
+ * worker, and from then on used by that worker only, for the operations below and no others (ring_restrictions.h). `user_data` of every operation is the actor's slot and generation and
  * the operation's kind, never a pointer, so a completion that comes too late is found out, counted, and dropped.
  *
  * An actor asks for a flush (ring_mark); at the end of the turn its flush function issues what it wants. When the submission queue
