@@ -8,11 +8,12 @@
 
 static void usage(FILE *out)
 {
-    fputs("usage: fairlead [-c FILE] [-b DIRECTORY] [-t | -T]\n"
+    fputs("usage: fairlead [-c FILE] [-b DIRECTORY] [-I] [-t | -T]\n"
           "  -c FILE       configuration (default " FAIRLEAD_CONFIG_FILE ")\n"
           "  -b DIRECTORY  where the balancing strategies are\n"
           "  -t            test the configuration and stop\n"
-          "  -T            the same, and print the effective configuration\n"
+          "  -T            the same, and print the effective configuration; given twice, with its secrets\n"
+          "  -I            allow files that everybody may write to\n"
           "  -v            print the version and stop\n"
           "  -h            print this\n",
           out);
@@ -24,7 +25,7 @@ int main(int argc, char **argv)
     bool test = false, print = false;
     int option;
 
-    while ((option = getopt(argc, argv, "c:b:tTvh")) != -1) {
+    while ((option = getopt(argc, argv, "c:b:ItTvh")) != -1) {
         switch (option) {
         case 'c':
             options.config_path = optarg;
@@ -35,7 +36,11 @@ int main(int argc, char **argv)
         case 't':
             test = true;
             break;
+        case 'I':
+            options.allow_insecure_files = true;
+            break;
         case 'T':
+            options.show_secrets = print;
             test = print = true;
             break;
         case 'v':

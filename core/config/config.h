@@ -184,6 +184,11 @@ struct named_server {
 struct config {
     unsigned workers;              /* resolved: 1 to 512 */
     const char *user;              /* NULL: stay */
+    const char *group;             /* NULL: the user's */
+    const char *chroot;            /* NULL: none */
+    uint64_t capabilities;         /* kept after the start: bit 1 << CAP_* of <linux/capability.h> */
+    uint32_t rlimit_files;         /* 0: as many as the connections need */
+    uint64_t rlimit_memlock;       /* 0: as it is */
     const char *pid_file;          /* NULL: none */
     struct log_settings log;
     struct engine_settings engine;
@@ -228,6 +233,7 @@ struct config_errors;
 /* A worker count, or what the command line gives, for what the file does not decide. */
 struct config_options {
     const char *balancers_dir;     /* NULL: the built-in module directory, unless the file names one */
+    bool allow_insecure_files;     /* files that everybody may write to are not refused, the main file included */
 };
 
 /*
@@ -245,7 +251,11 @@ void config_errors_print(const struct config_errors *errors, FILE *out);
 size_t config_errors_count(const struct config_errors *errors);
 void config_errors_destroy(struct config_errors *errors);
 
-/* -T: the effective configuration, every key with its value, defaults included, in the file format; what it prints can be read again. */
-void config_print(const struct config *config, FILE *out);
+/*
+ * -T: the effective configuration, every key with its value, defaults included, in the file format. With `secrets` what it prints can be read
+ * again; without, each secret is CONFIG_SECRET_MASK, which the reader refuses.
+ */
+#define CONFIG_SECRET_MASK "(not shown)"
+void config_print(const struct config *config, bool secrets, FILE *out);
 
 #endif

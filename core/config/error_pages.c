@@ -4,6 +4,7 @@
  */
 #include "config/error_pages.h"
 #include "config/reader.h"
+#include "config/trust.h"
 
 #include <errno.h>
 
@@ -18,7 +19,9 @@ static bool read_file(struct loader *loader, const struct node *file, const char
     const struct load_hooks *hooks = loader->hooks;
     int result = hooks->read_file(hooks->context, loader->keep, path, LOAD_FILE_BYTES_MAX, body);
 
-    if (result == 0)
+    if (result > FILE_SAFE)
+        trust_note(loader, file->place, path, (enum file_danger)result);
+    if (result >= 0)
         return true;
     errors_add(loader->errors, file->place, "cannot read the error page \"%s\": %s", file->string,
                result == -EFBIG ? "more than 1 MiB" : strerror(-result));

@@ -4,11 +4,13 @@
  * concerns several keys. Control thread. Gives a whole snapshot or none.
  */
 #include "config/load.h"
+#include "config/capabilities.h"
 #include "config/listens.h"
 #include "config/reader.h"
 #include "config/resolver.h"
 #include "config/sites.h"
 #include "config/source.h"
+#include "config/trust.h"
 #include "config/upstreams.h"
 #include "config/value.h"
 
@@ -64,10 +66,12 @@ static void read_sites_enabled(struct loader *loader, struct place place)
     size_t n;
     int result = hooks->list_dir(hooks->context, loader->scratch, dir, &n, &names);
 
-    if (result != 0) {
+    if (result < 0) {
         errors_add(loader->errors, place, "cannot read the directory \"%s\": %s", dir, strerror(-result));
         return;
     }
+    if (result != FILE_SAFE)
+        trust_note(loader, place, dir, (enum file_danger)result);
     for (size_t i = 0; i < n && loader->n_files < LOAD_FILES_MAX; i++)
         (void)read_document(loader, arena_printf(loader->scratch, "%s/%s", dir, names[i]), CONTEXT_FILE,
                             &nothing);
@@ -138,6 +142,16 @@ static struct place place_of(const struct node *root, const char *name)
     return node == NULL ? root->place : node->place;
 }
 
+/* Who the process becomes. Whether they exist is asked at the start (control/privileges.h): the file may be tested elsewhere. */
+static void check_identity(struct loader *loader, const struct node *root)
+{
+    if (loader->config->group != NULL && loader->config->user == NULL)
+        errors_add(loader->errors, place_of(root, "group"), "\"group\" needs a \"user\"");
+    if (loader->config->chroot != NULL && loader->config->user == NULL)
+        errors_add(loader->errors, place_of(root, "chroot"), "\"chroot\" needs a \"user\": root can leave any chroot");
+    capabilities_read(loader, root);
+}
+
 static int read_all(struct loader *loader, const char *path)
 {
     struct config *config = loader->config;
@@ -151,7 +165,10 @@ static int read_all(struct loader *loader, const char *path)
     if (result != 0)
         return result;
     const struct node *root = loader->documents[0];
+    trust_decide(loader, root);
     resolve_defaults(loader);
+    trust_modules(loader, place_of(root, "balancers_dir"), loader->storage->balancers_dir);
+    check_identity(loader, root);
     check_engine(loader, place_of(root, "engine"));
     resolver_read(loader, root);
     if (loader->sites_enabled != NULL)

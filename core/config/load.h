@@ -9,6 +9,7 @@
 #include "config/arena.h"
 #include "config/config.h"
 #include "config/errors.h"
+#include "engine/file_safety.h"
 
 /* Where the built-in strategies are installed; configure gives the real one. */
 #ifndef FAIRLEAD_BALANCERS_DIR
@@ -27,7 +28,10 @@
 #define LOAD_EXPECT_MAX     64u  /* statuses and ranges of one check */
 #define LOAD_MEMORY_MAX     ((size_t)512 << 20)
 
-/* The outside world. Each returns 0 or -errno, and what it gives belongs to the arena. */
+/*
+ * The outside world. Each returns 0 or -errno, and what it gives belongs to the arena. read_file and list_dir also return an
+ * enum file_danger above 0, with what was asked for.
+ */
 struct load_hooks {
     void *context;
     size_t memory_max; /* bytes of the snapshot, and of what is needed while loading */
@@ -82,6 +86,7 @@ struct upstream {
 struct storage {
     struct arena *arena;
     const char *balancers_dir;
+    bool allow_insecure_files;
     size_t n_upstreams;
     struct upstream **upstreams; /* LOAD_UPSTREAMS_MAX places */
     const char ***page_files;    /* per site, per error page: its file */
@@ -91,6 +96,13 @@ struct storage {
 struct draft {
     const struct node *node;
     struct site *site;
+};
+
+/* Dangers of files, until it is known whether they are allowed; see trust.h. */
+struct trust {
+    bool decided;
+    size_t n, room;
+    struct noted_danger *noted; /* in the scratch arena */
 };
 
 struct loader {
@@ -106,6 +118,7 @@ struct loader {
     size_t n_documents;
     const struct node **documents; /* LOAD_FILES_MAX places; the main file's first */
     struct draft *drafts;          /* one per site of the snapshot */
+    struct trust trust;
 };
 
 /* config_load with another world outside. */

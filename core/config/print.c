@@ -4,6 +4,7 @@
  * it applies, so what is printed can be read again, and printed again the same. Control thread. Never changes
  * the snapshot.
  */
+#include "config/capabilities.h"
 #include "config/groups.h"
 #include "config/listens.h"
 #include "config/load.h"
@@ -16,6 +17,7 @@
 struct printer {
     FILE *out;
     unsigned depth;
+    bool secrets; /* are printed */
 };
 
 static void print_line_start(const struct printer *p)
@@ -51,7 +53,10 @@ static void print_key(const struct printer *p, const struct key *key, const void
         return;
     print_line_start(p);
     fprintf(p->out, "%s = ", key->name);
-    value_print(key, field, p->out);
+    if ((key->flags & KEY_SECRET) != 0 && !p->secrets)
+        value_print_string(CONFIG_SECRET_MASK, p->out);
+    else
+        value_print(key, field, p->out);
     fputs(";\n", p->out);
 }
 
@@ -312,15 +317,16 @@ static void print_site(struct printer *p, const struct config *config, size_t in
     print_member_close(p, index + 1 == config->n_sites);
 }
 
-void config_print(const struct config *config, FILE *out)
+void config_print(const struct config *config, bool secrets, FILE *out)
 {
-    struct printer printer = {out, 0};
+    struct printer printer = {out, 0, secrets};
     struct config copy = *config;
     struct storage storage = *(const struct storage *)config->memory;
     struct targets targets = {
         .at = {[INTO_CONFIG] = &copy, [INTO_STORAGE] = &storage, [INTO_SETTINGS] = &copy.settings}};
 
     print_values(&printer, CONTEXT_MAIN, &targets);
+    capabilities_print(config->capabilities, out);
     print_group(&printer, "log", CONTEXT_LOG, &targets);
     print_group(&printer, "engine", CONTEXT_ENGINE, &targets);
     print_resolver(&printer, config, &targets);

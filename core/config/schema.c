@@ -34,6 +34,7 @@
 #define DAY_MS  (24 * HOUR_MS)
 
 static const struct word worker_words[] = {{"auto", 0}, {NULL, 0}};
+static const struct word files_words[] = {{"auto", 0}, {NULL, 0}};
 static const struct word sticky_words[] = {
     {"off", STICKY_OFF}, {"insert", STICKY_INSERT}, {"route", STICKY_ROUTE}, {NULL, 0}};
 static const struct word off_words[] = {{"off", 0}, {NULL, 0}};
@@ -83,6 +84,18 @@ static const struct key keys[] = {
      SAYS("Threads that serve; \"auto\" is one per processor that may be used.")},
     {"user", IN(MAIN), KEY_STRING, CONFIG(user), .flags = KEY_NOT_EMPTY,
      SAYS("The user that the process becomes once its ports are open.")},
+    {"group", IN(MAIN), KEY_STRING, CONFIG(group), .flags = KEY_NOT_EMPTY,
+     SAYS("Its group; the user's own unless given. The user's other groups are taken, too.")},
+    {"capabilities", IN(MAIN), KEY_STRINGS,
+     SAYS("What the process may still do as that user, as \"net_bind_service\" to open low ports at a reload; all else is given up.")},
+    {"chroot", IN(MAIN), KEY_PATH, CONFIG(chroot), .flags = KEY_NOT_EMPTY,
+     SAYS("The directory that becomes the root of the file system once logs and ports are open.")},
+    {"rlimit_files", IN(MAIN), KEY_INT, CONFIG(rlimit_files), .fallback = "auto", RANGE(0, 1 << 30), .words = files_words,
+     SAYS("The limit of open files; \"auto\", or 0, is what all worker_connections need.")},
+    {"rlimit_memlock", IN(MAIN), KEY_SIZE, CONFIG(rlimit_memlock), .fallback = "0", RANGE(0, TIB),
+     SAYS("The limit of locked memory, which Fairlead needs none of on the kernels it runs on. 0: as it is.")},
+    {"allow_insecure_files", IN(MAIN), KEY_BOOL, PUT(INTO_STORAGE, struct storage, allow_insecure_files), .fallback = "false",
+     SAYS("Whether included files, sites, pages and strategies may be such that everybody can write to them; for this file itself only -I allows it.")},
     {"pid", IN(MAIN), KEY_PATH, CONFIG(pid_file), .flags = KEY_NOT_EMPTY,
      SAYS("The file that the process id is written to.")},
     {"balancers_dir", IN(MAIN), KEY_PATH, PUT(INTO_STORAGE, struct storage, balancers_dir),
@@ -290,7 +303,7 @@ static const struct key keys[] = {
           "JSESSIONID=x.a.")},
     {"cookie", IN(STICKY), KEY_STRING, GROUP(sticky.cookie), .fallback = "fairlead",
      .flags = KEY_FIELD_VALUE | KEY_NOT_EMPTY, SAYS("The cookie's name.")},
-    {"secret", IN(STICKY), KEY_STRING, GROUP(sticky.secret), .flags = KEY_NOT_EMPTY,
+    {"secret", IN(STICKY), KEY_STRING, GROUP(sticky.secret), .flags = KEY_NOT_EMPTY | KEY_SECRET,
      SAYS("What signs it. Without, a random one that ends with the process: give one where several proxies serve.")},
     {"path", IN(STICKY), KEY_STRING, GROUP(sticky.path), .fallback = "/", .flags = KEY_FIELD_VALUE | KEY_NOT_EMPTY,
      SAYS("The cookie's Path.")},

@@ -92,7 +92,8 @@ enum key_flag {
     KEY_REQUIRED = 1,
     KEY_POWER_OF_TWO = 2,
     KEY_FIELD_VALUE = 4, /* becomes (a part of) an HTTP field: no line ends or controls */
-    KEY_NOT_EMPTY = 8
+    KEY_NOT_EMPTY = 8,
+    KEY_SECRET = 16 /* not shown unless asked for */
 };
 
 struct word {

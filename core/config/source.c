@@ -7,6 +7,7 @@
  */
 #include "config/source.h"
 #include "config/load.h"
+#include "config/trust.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -283,10 +284,12 @@ static int scan_file(struct scan *s, const char *path, struct place named_at)
     }
     int result =
         loader->hooks->read_file(loader->hooks->context, loader->scratch, path, LOAD_FILE_BYTES_MAX, &bytes);
-    if (result != 0) {
+    if (result < 0) {
         report_unreadable(loader, file, named_at, result);
         return -ENOENT;
     }
+    if (result != FILE_SAFE)
+        trust_note(loader, whole, file->name, (enum file_danger)result);
     if (check_limits(s, whole, bytes) != 0)
         return -EINVAL;
     s->depth++;

@@ -63,6 +63,8 @@ static int read_file(void *context, struct arena *arena, const char *path, size_
     if (fd < 0)
         return -errno;
     int result = read_open(arena, fd, limit, bytes);
+    if (result == 0)
+        result = (int)file_danger(fd, path);
     close(fd);
     return result;
 }
@@ -107,7 +109,7 @@ static int list_dir(void *context, struct arena *arena, const char *path, size_t
     /* The order of the names is the order of the sites, and so decides which is the default. */
     if (*n > 0)
         qsort(*names, *n, sizeof(char *), compare_names);
-    return 0;
+    return (int)dir_danger(dirfd(dir));
 }
 
 static size_t copy_addresses(const struct addrinfo *found, struct server_address *addresses, size_t room)

@@ -244,6 +244,11 @@ static bool check_string(const struct reading *r)
         errors_add(r->loader->errors, r->node->place, "\"%s\" must not be empty", r->key->name);
         return false;
     }
+    if ((r->key->flags & KEY_SECRET) != 0 && strcmp(text, CONFIG_SECRET_MASK) == 0) {
+        errors_add(r->loader->errors, r->node->place, "\"%s\" is \"%s\", as -T prints it in place of the real one", r->key->name,
+                   text);
+        return false;
+    }
     if ((r->key->flags & KEY_FIELD_VALUE) != 0 && !http_is_field_value((struct span){text, strlen(text)})) {
         errors_add(r->loader->errors, r->node->place, "\"%s\" must not have line ends or control characters",
                    r->key->name);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The control thread; see control.h. The order of start is: configuration, logs, signals, sockets, privileges, probe,
- * health thread, workers; the order of stop is its reverse.
+ * The control thread; see control.h. The order of start is: configuration, signals, logs, pid file, limits, sockets,
+ * privileges (chroot, user, capabilities), probe, health thread, workers and their rings; the order of stop is its reverse.
  */
 #include "control/control.h"
 
 #include "config/config.h"
+#include "control/limits.h"
 #include "control/listener.h"
 #include "control/names.h"
+#include "control/pid_file.h"
 #include "control/privileges.h"
 #include "control/report.h"
 #include "engine/clock.h"
@@ -25,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -52,7 +53,8 @@ struct control {
 
 static int load(const struct control_options *options, struct config **config)
 {
-    struct config_options given = {.balancers_dir = options->balancers_dir};
+    struct config_options given = {.balancers_dir = options->balancers_dir,
+                                   .allow_insecure_files = options->allow_insecure_files};
     struct config_errors *errors = NULL;
     int error = config_load(options->config_path, &given, config, &errors);
 
@@ -94,20 +96,21 @@ static int open_logs(const struct config *config)
 int control_test(const struct control_options *options, _Bool print)
 {
     struct config *config = NULL;
+    char text[TEXT_MAX];
 
     if (load(options, &config) != 0) {
         fprintf(stderr, "fairlead: configuration file %s test failed\n", options->config_path);
         return 1;
     }
     fprintf(stderr, "fairlead: the configuration file %s syntax is ok\n", options->config_path);
-    if (open_logs(config) != 0) {
+    if ((privileges_check(config, text, sizeof(text)) != 0 && fail(text) != 0) || open_logs(config) != 0) {
         fprintf(stderr, "fairlead: configuration file %s test failed\n", options->config_path);
         config_destroy(config);
         return 1;
     }
     fprintf(stderr, "fairlead: configuration file %s test is successful\n", options->config_path);
     if (print)
-        config_print(config, stdout);
+        config_print(config, options->show_secrets, stdout);
     config_destroy(config);
     return 0;
 }
@@ -128,25 +131,6 @@ static int open_signals(void)
     signal(SIGPIPE, SIG_IGN);
     fd = signalfd(-1, &set, SFD_CLOEXEC);
     return fd >= 0 ? fd : -errno;
-}
-
-/* A client costs a descriptor, and so does its server's side, and so does a health check. */
-static void raise_file_limit(const struct config *config)
-{
-    rlim_t wanted = (rlim_t)config->workers * config->worker_connections * 2 + config->health_probes + 256;
-    struct rlimit limit, hard;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    hard = limit;
-    hard.rlim_cur = hard.rlim_max = wanted;
-    if (limit.rlim_max < wanted && setrlimit(RLIMIT_NOFILE, &hard) == 0) /* root may */
-        return;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < wanted)
-        log_write(LOG_NOTICE, "open files are limited limit=%llu wanted=%llu",
-                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
 }
 
 static struct worker_config worker_settings(const struct control *control, unsigned number)
@@ -280,18 +264,21 @@ static int start_workers(struct control *control)
 
 static int start(struct control *control)
 {
+    struct privileges_told told;
     char text[TEXT_MAX];
     int error;
 
-    raise_file_limit(control->config);
+    limits_raise(control->config);
     if (listeners_open(&control->listeners, control->config, control->config->workers, text, sizeof(text)) != 0 ||
-        privileges_drop(control->config->user, text, sizeof(text)) != 0 ||
+        privileges_drop(control->config, &told, text, sizeof(text)) != 0 ||
         probe_kernel(&control->probe, text, sizeof(text)) != 0)
         return fail(text);
     if (log_start() != 0 || log_attach() != 0)
         return fail("cannot start the log thread");
     log_write(LOG_NOTICE, "starting version=%s pid=%d workers=%u %s", FAIRLEAD_VERSION, (int)getpid(),
               control->config->workers, control->probe.line);
+    limits_report(control->config);
+    privileges_report(&told);
     error = start_health(control);
     return error ? error : start_workers(control);
 }
@@ -411,21 +398,11 @@ static int finish(struct control *control)
     return status;
 }
 
-static int write_pid(const char *path)
+static int write_pid(const struct config *config)
 {
     char text[TEXT_MAX];
-    FILE *file;
 
-    if (!path)
-        return 0;
-    file = fopen(path, "we");
-    if (!file || fprintf(file, "%d\n", (int)getpid()) < 0) {
-        snprintf(text, sizeof(text), "open() \"%s\" failed (%d: %s)", path, errno, strerror(errno));
-        if (file)
-            fclose(file);
-        return fail(text);
-    }
-    return fclose(file) == 0 ? 0 : -errno;
+    return pid_file_write(config->pid_file, false, text, sizeof(text)) == 0 ? 0 : fail(text);
 }
 
 int control_serve(const struct control_options *options)
@@ -443,7 +420,7 @@ int control_serve(const struct control_options *options)
     control.signals = open_signals();
     if (control.signals < 0)
         fail("cannot read signals: signalfd() failed");
-    else if (open_logs(control.config) == 0 && write_pid(control.config->pid_file) == 0) {
+    else if (open_logs(control.config) == 0 && write_pid(control.config) == 0) {
         if (start(&control) == 0) {
             wait_for_stop(&control);
             stop_gracefully(&control);
@@ -453,8 +430,7 @@ int control_serve(const struct control_options *options)
         }
         if (finish(&control) != 0)
             status = 1;
-        if (control.config->pid_file)
-            unlink(control.config->pid_file);
+        pid_file_remove(control.config->pid_file);
     }
     if (control.signals >= 0)
         close(control.signals);

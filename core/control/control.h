@@ -9,6 +9,8 @@
 struct control_options {
     const char *config_path;
     const char *balancers_dir; /* NULL: as configured or built in */
+    _Bool allow_insecure_files; /* -I: files that everybody may write to are read all the same */
+    _Bool show_secrets;         /* -T twice: secrets are printed, too */
 };
 
 /* -t and -T: tests the configuration, tells as nginx does, and with `print` writes the effective one to stdout. Returns the exit status. */

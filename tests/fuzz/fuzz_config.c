@@ -136,7 +136,7 @@ static struct span print(const struct config *config)
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
 
-    config_print(config, out);
+    config_print(config, true, out);
     fclose(out);
     return (struct span){text, size};
 }

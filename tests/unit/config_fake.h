@@ -146,7 +146,7 @@ static inline char *fake_print(const struct config *config)
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
 
-    config_print(config, out);
+    config_print(config, true, out);
     fclose(out);
     return text;
 }
