@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The table of names; see capabilities.h. A kernel may know fewer, which is found out when they are asked for. */
+/* The table of names; see capabilities.h. A kernel may know fewer, which is found out when they are asked
+ * for. */
 #include "config/capabilities.h"
 #include "config/document.h"
 #include "config/load.h"
@@ -62,7 +63,8 @@ const char *capabilities_write(uint64_t set, char text[static CAPABILITIES_TEXT_
     snprintf(text, CAPABILITIES_TEXT_MAX, "none");
     for (size_t i = 0; i < N_NAMES && len < CAPABILITIES_TEXT_MAX; i++)
         if (set >> i & 1)
-            len += (size_t)snprintf(text + len, CAPABILITIES_TEXT_MAX - len, "%s%s", len > 0 ? "," : "", names[i]);
+            len += (size_t)snprintf(text + len, CAPABILITIES_TEXT_MAX - len, "%s%s", len > 0 ? "," : "",
+                                    names[i]);
     return text;
 }
 
@@ -81,9 +83,11 @@ static void read_name(struct loader *loader, const struct node *node)
         nearest_offer(&nearest, names[i]);
     }
     if (nearest.best != NULL)
-        errors_add(loader->errors, node->place, "there is no capability \"%s\"; did you mean \"%s\"?", node->string, nearest.best);
+        errors_add(loader->errors, node->place, "there is no capability \"%s\"; did you mean \"%s\"?",
+                   node->string, nearest.best);
     else
-        errors_add(loader->errors, node->place, "there is no capability \"%s\": capabilities(7) lists them", node->string);
+        errors_add(loader->errors, node->place, "there is no capability \"%s\": capabilities(7) lists them",
+                   node->string);
 }
 
 void capabilities_read(struct loader *loader, const struct node *root)

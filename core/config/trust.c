@@ -44,7 +44,8 @@ void trust_note(struct loader *loader, struct place place, const char *path, enu
         report(loader, &noted);
         return;
     }
-    trust->noted = arena_grow(loader->scratch, trust->noted, &trust->room, trust->n + 1, sizeof trust->noted[0]);
+    trust->noted =
+        arena_grow(loader->scratch, trust->noted, &trust->room, trust->n + 1, sizeof trust->noted[0]);
     trust->noted[trust->n++] = noted;
 }
 
@@ -54,7 +55,8 @@ void trust_decide(struct loader *loader, const struct node *root)
 
     /* Else a file that everybody can write to could allow itself. */
     if (key != NULL && key->place.file->number != 0) {
-        errors_add(loader->errors, key->place, "\"allow_insecure_files\" must stand in the main file itself, and not in an included one");
+        errors_add(loader->errors, key->place,
+                   "\"allow_insecure_files\" must stand in the main file itself, and not in an included one");
         loader->storage->allow_insecure_files = false;
     }
     loader->trust.decided = true;
@@ -66,10 +68,12 @@ static int only_modules(const struct dirent *entry)
 {
     size_t len = strlen(entry->d_name), suffix = sizeof MODULE_SUFFIX - 1;
 
-    return entry->d_name[0] != '.' && len > suffix && strcmp(entry->d_name + len - suffix, MODULE_SUFFIX) == 0;
+    return entry->d_name[0] != '.' && len > suffix &&
+           strcmp(entry->d_name + len - suffix, MODULE_SUFFIX) == 0;
 }
 
-static void look_at(struct loader *loader, struct place place, const char *path, enum file_danger (*danger_of)(int fd, const char *path))
+static void look_at(struct loader *loader, struct place place, const char *path,
+                    enum file_danger (*danger_of)(int fd, const char *path))
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     enum file_danger danger = fd < 0 ? FILE_SAFE : danger_of(fd, path);

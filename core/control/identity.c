@@ -50,7 +50,9 @@ static int find_group(const char *name, struct identity *identity, char *error, 
     errno = 0;
     entry = getgrnam(name);
     if (!entry) {
-        snprintf(error, size, "group \"%s\" is not known on this system: make it (addgroup --system %s), or name another", name, name);
+        snprintf(error, size,
+                 "group \"%s\" is not known on this system: make it (addgroup --system %s), or name another",
+                 name, name);
         return errno ? -errno : -ENOENT;
     }
     identity->gid = entry->gr_gid;
@@ -62,7 +64,8 @@ static int find_groups(const char *user, struct identity *identity, char *error,
     int n = IDENTITY_GROUPS_MAX;
 
     if (getgrouplist(user, identity->gid, identity->groups, &n) < 0) {
-        snprintf(error, size, "user \"%s\" is in more than %d groups: name one that is in fewer", user, IDENTITY_GROUPS_MAX);
+        snprintf(error, size, "user \"%s\" is in more than %d groups: name one that is in fewer", user,
+                 IDENTITY_GROUPS_MAX);
         return -E2BIG;
     }
     identity->n_groups = (size_t)n;
@@ -82,7 +85,10 @@ int identity_find(const char *user, const char *group, struct identity *identity
     errno = 0;
     entry = getpwnam(user);
     if (!entry) {
-        snprintf(error, size, "user \"%s\" is not known on this system: make it (adduser --system --group %s), or name another", user, user);
+        snprintf(
+            error, size,
+            "user \"%s\" is not known on this system: make it (adduser --system --group %s), or name another",
+            user, user);
         return errno ? -errno : -ENOENT;
     }
     identity->uid = entry->pw_uid;
@@ -98,7 +104,9 @@ int identity_find(const char *user, const char *group, struct identity *identity
 
 int identity_take_groups(const struct identity *identity)
 {
-    return setgroups(identity->n_groups, identity->groups) == 0 ? setresgid(identity->gid, identity->gid, identity->gid) : -1;
+    return setgroups(identity->n_groups, identity->groups) == 0
+               ? setresgid(identity->gid, identity->gid, identity->gid)
+               : -1;
 }
 
 static bool is_in(const struct identity *identity, gid_t gid)
@@ -114,7 +122,8 @@ static bool may_write(const struct identity *identity, const struct stat *status
 {
     if (identity->uid == 0)
         return false;
-    return status->st_uid == identity->uid || (status->st_mode & S_IWOTH) || ((status->st_mode & S_IWGRP) && is_in(identity, status->st_gid));
+    return status->st_uid == identity->uid || (status->st_mode & S_IWOTH) ||
+           ((status->st_mode & S_IWGRP) && is_in(identity, status->st_gid));
 }
 
 int identity_check_root(const struct identity *identity, const char *directory, char *error, size_t size)
@@ -126,8 +135,10 @@ int identity_check_root(const struct identity *identity, const char *directory, 
         return -ENOTDIR;
     }
     if (may_write(identity, &status)) {
-        snprintf(error, size, "chroot \"%s\" can be written by user \"%s\", so that it would not hold it: chown root:root %s; chmod 755 %s", directory,
-                 identity->user, directory, directory);
+        snprintf(error, size,
+                 "chroot \"%s\" can be written by user \"%s\", so that it would not hold it: chown root:root "
+                 "%s; chmod 755 %s",
+                 directory, identity->user, directory, directory);
         return -EPERM;
     }
     return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Limits; see limits.h. Locked memory matters to rings on kernels before 5.12 only, which Fairlead does not run on, and to buffers that
- * are registered, of which it has none: so nothing is computed for it, and it is told for whoever looks for a cause.
+ * Limits; see limits.h. Locked memory matters to rings on kernels before 5.12 only, which Fairlead does not
+ * run on, and to buffers that are registered, of which it has none: so nothing is computed for it, and it is
+ * told for whoever looks for a cause.
  */
 #include "control/limits.h"
 
@@ -66,15 +67,18 @@ void limits_report(const struct config *config)
 
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || getrlimit(RLIMIT_MEMLOCK, &memory) != 0)
         return;
-    log_write(LOG_NOTICE, "limits files=%s memlock=%s wanted=%" PRIu64, write_limit(files.rlim_cur, texts[0]), write_limit(memory.rlim_cur, texts[1]),
-              wanted);
+    log_write(LOG_NOTICE, "limits files=%s memlock=%s wanted=%" PRIu64, write_limit(files.rlim_cur, texts[0]),
+              write_limit(memory.rlim_cur, texts[1]), wanted);
     if (files.rlim_cur < needed)
         log_write(LOG_WARNING,
-                  "fewer open files than all clients need, so not all fit files=%llu needed=%" PRIu64 " clients_that_fit=%" PRIu64
-                  " clients_configured=%" PRIu64 " remedy=\"LimitNOFILE= of the service, ulimit -n, or fewer worker_connections\"",
+                  "fewer open files than all clients need, so not all fit files=%llu needed=%" PRIu64
+                  " clients_that_fit=%" PRIu64 " clients_configured=%" PRIu64
+                  " remedy=\"LimitNOFILE= of the service, ulimit -n, or fewer worker_connections\"",
                   (unsigned long long)files.rlim_cur, needed, limits_clients(config, files.rlim_cur),
                   (uint64_t)config->workers * config->worker_connections);
     if (memory.rlim_cur < config->rlimit_memlock)
-        log_write(LOG_WARNING, "less locked memory than rlimit_memlock memlock=%llu wanted=%" PRIu64 " remedy=\"LimitMEMLOCK= of the service\"",
+        log_write(LOG_WARNING,
+                  "less locked memory than rlimit_memlock memlock=%llu wanted=%" PRIu64
+                  " remedy=\"LimitMEMLOCK= of the service\"",
                   (unsigned long long)memory.rlim_cur, config->rlimit_memlock);
 }

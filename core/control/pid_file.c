@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The pid file; see pid_file.h. Links are never followed: the directory may be the user's, and the writer root. */
+/* The pid file; see pid_file.h. Links are never followed: the directory may be the user's, and the writer
+ * root. */
 #include "control/pid_file.h"
 
 #include <errno.h>
@@ -29,7 +30,8 @@ pid_t pid_file_read(const char *path)
     return pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
 }
 
-/* The name of a process's program, as the kernel keeps it; false when there is no such process, or it is hidden. */
+/* The name of a process's program, as the kernel keeps it; false when there is no such process, or it is
+ * hidden. */
 static bool read_program(const char *process, char name[static 32])
 {
     char path[64];
@@ -45,13 +47,15 @@ static bool read_program(const char *process, char name[static 32])
     return found;
 }
 
-/* Whether the process runs the program that we do: an id that has been given to another since is no reason not to start. */
+/* Whether the process runs the program that we do: an id that has been given to another since is no reason
+ * not to start. */
 static bool is_ours(pid_t pid)
 {
     char process[16], theirs[32], own[32];
 
     snprintf(process, sizeof(process), "%d", (int)pid);
-    return pid != getpid() && read_program(process, theirs) && read_program("self", own) && strcmp(theirs, own) == 0;
+    return pid != getpid() && read_program(process, theirs) && read_program("self", own) &&
+           strcmp(theirs, own) == 0;
 }
 
 static int write_text(int fd)
@@ -105,7 +109,10 @@ int pid_file_write(const char *path, bool replace, char *error, size_t size)
     }
     other = pid_file_read(path);
     if (!replace && other && is_ours(other)) {
-        snprintf(error, size, "the pid file \"%s\" is that of process %d, which runs: stop it first, or set another \"pid\"", path, (int)other);
+        snprintf(
+            error, size,
+            "the pid file \"%s\" is that of process %d, which runs: stop it first, or set another \"pid\"",
+            path, (int)other);
         return -EEXIST;
     }
     result = write_beside(path);

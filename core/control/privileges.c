@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Giving up what root may do; see privileges.h. The order is the kernel's: the bounding set while CAP_SETPCAP is there, groups before the
- * user, capabilities kept across the change of user by PR_SET_KEEPCAPS and raised as ambient ones after it (which the change clears).
- * System calls of capset(2) directly: libcap would be one more library for three calls.
+ * Giving up what root may do; see privileges.h. The order is the kernel's: the bounding set while CAP_SETPCAP
+ * is there, groups before the user, capabilities kept across the change of user by PR_SET_KEEPCAPS and raised
+ * as ambient ones after it (which the change clears). System calls of capset(2) directly: libcap would be one
+ * more library for three calls.
  */
 #include "control/privileges.h"
 #include "control/identity.h"
@@ -15,7 +16,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -52,7 +52,8 @@ static int set_capabilities(uint64_t set)
     return syscall(SYS_capset, &header, data) == 0 ? 0 : -errno;
 }
 
-/* Takes out of the bounding set what is not wanted. Without CAP_SETPCAP that cannot be, and no_new_privs does as much. */
+/* Takes out of the bounding set what is not wanted. Without CAP_SETPCAP that cannot be, and no_new_privs does
+ * as much. */
 static void limit_bounds(uint64_t wanted)
 {
     for (unsigned long i = 0; i < 64 && prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
@@ -85,16 +86,22 @@ static int change_root(const struct identity *identity, const char *directory, c
     if (result != 0)
         return result;
     if (chroot(directory) != 0 || chdir("/") != 0)
-        return fail(error, size, "chroot()", "it needs CAP_SYS_CHROOT, which containers may not have; leave out \"chroot\" there");
+        return fail(error, size, "chroot()",
+                    "it needs CAP_SYS_CHROOT, which containers may not have; leave out \"chroot\" there");
     return 0;
 }
 
 static int change_user(const struct identity *identity, bool keep, char *error, size_t size)
 {
     if (identity_take_groups(identity) != 0)
-        return fail(error, size, "setgid()", "it needs CAP_SETGID; start as that user where root may not change it, and leave out \"user\"");
-    if (prctl(PR_SET_KEEPCAPS, keep ? 1L : 0L, 0, 0, 0) != 0 || setresuid(identity->uid, identity->uid, identity->uid) != 0)
-        return fail(error, size, "setuid()", "it needs CAP_SETUID; start as that user where root may not change it, and leave out \"user\"");
+        return fail(
+            error, size, "setgid()",
+            "it needs CAP_SETGID; start as that user where root may not change it, and leave out \"user\"");
+    if (prctl(PR_SET_KEEPCAPS, keep ? 1L : 0L, 0, 0, 0) != 0 ||
+        setresuid(identity->uid, identity->uid, identity->uid) != 0)
+        return fail(
+            error, size, "setuid()",
+            "it needs CAP_SETUID; start as that user where root may not change it, and leave out \"user\"");
     return 0;
 }
 
@@ -107,7 +114,8 @@ static int keep_only(uint64_t wanted, char *error, size_t size)
         result = raise_ambient(wanted);
     if (result != 0) {
         errno = -result;
-        return fail(error, size, "capset()", "the capabilities could not be given up; leave out \"capabilities\"");
+        return fail(error, size, "capset()",
+                    "the capabilities could not be given up; leave out \"capabilities\"");
     }
     return 0;
 }
@@ -127,12 +135,15 @@ static int verify(const struct identity *identity, uint64_t wanted, char *error,
     right = right && held_capabilities() == wanted && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
     if (right)
         return 0;
-    snprintf(error, size, "the privileges of root were not given up, though every call said so: this kernel or container cannot be trusted");
+    snprintf(error, size,
+             "the privileges of root were not given up, though every call said so: this kernel or container "
+             "cannot be trusted");
     return -EPERM;
 }
 
 /* Root, or who may act as root, with a user to become. */
-static int drop(const struct config *config, const struct identity *identity, uint64_t wanted, char *error, size_t size)
+static int drop(const struct config *config, const struct identity *identity, uint64_t wanted, char *error,
+                size_t size)
 {
     int result = 0;
 
@@ -144,10 +155,12 @@ static int drop(const struct config *config, const struct identity *identity, ui
     return result;
 }
 
-static void warn_of_user(const struct config *config, const struct identity *identity, struct privileges_told *told)
+static void warn_of_user(const struct config *config, const struct identity *identity,
+                         struct privileges_told *told)
 {
     if (config->user == NULL && geteuid() == 0)
-        warn(told, "running as root: set \"user\", so that a fault in the proxy is not one of the whole machine");
+        warn(told,
+             "running as root: set \"user\", so that a fault in the proxy is not one of the whole machine");
     else if (config->user != NULL && geteuid() != 0 && identity->uid != geteuid())
         warn(told, "\"user\" has no effect, as the start was not as root user=%s", config->user);
     if (config->chroot != NULL && geteuid() != 0)
@@ -155,7 +168,8 @@ static void warn_of_user(const struct config *config, const struct identity *ide
 }
 
 /* Else the user could not open them again when they are not renamed. */
-static void give_logs(const struct config *config, const struct identity *identity, struct privileges_told *told)
+static void give_logs(const struct config *config, const struct identity *identity,
+                      struct privileges_told *told)
 {
     const char *const paths[] = {config->log.access, config->log.error};
 
@@ -163,7 +177,8 @@ static void give_logs(const struct config *config, const struct identity *identi
         int result = identity_give(identity, paths[i]);
 
         if (result != 0)
-            warn(told, "cannot be given to the user path=%s user=%s error=\"%s\"", paths[i], identity->user, strerror(-result));
+            warn(told, "cannot be given to the user path=%s user=%s error=\"%s\"", paths[i], identity->user,
+                 strerror(-result));
     }
 }
 
@@ -171,17 +186,20 @@ static void give_logs(const struct config *config, const struct identity *identi
 static void warn_of_root(const struct config *config, struct privileges_told *told)
 {
     const char *const paths[] = {config->log.access, config->log.error, config->pid_file,
-                                 config->n_named > 0 && config->resolver.n_servers == 0 ? "/etc/resolv.conf" : NULL};
+                                 config->n_named > 0 && config->resolver.n_servers == 0 ? "/etc/resolv.conf"
+                                                                                        : NULL};
 
     for (size_t i = 0; config->chroot && i < sizeof(paths) / sizeof(paths[0]); i++)
         if (paths[i] && paths[i][0] == '/' && access(paths[i], F_OK) != 0)
-            warn(told, "not to be found inside the chroot, so it cannot be opened or removed there path=%s", paths[i]);
+            warn(told, "not to be found inside the chroot, so it cannot be opened or removed there path=%s",
+                 paths[i]);
 }
 
 static void tell(const struct identity *identity, const char *capabilities, struct privileges_told *told)
 {
-    snprintf(told->line, sizeof(told->line), "privileges user=%s group=%s uid=%u gid=%u groups=%zu capabilities=%s no_new_privs=1", identity->user,
-             identity->group, identity->uid, identity->gid, identity->n_groups, capabilities);
+    snprintf(told->line, sizeof(told->line),
+             "privileges user=%s group=%s uid=%u gid=%u groups=%zu capabilities=%s no_new_privs=1",
+             identity->user, identity->group, identity->uid, identity->gid, identity->n_groups, capabilities);
 }
 
 int privileges_check(const struct config *config, char *error, size_t size)
@@ -198,18 +216,22 @@ int privileges_check(const struct config *config, char *error, size_t size)
 
 int privileges_drop(const struct config *config, struct privileges_told *told, char *error, size_t size)
 {
-    bool root = geteuid() == 0, changes = root && config->user, stays = root && !config->user && !config->capabilities;
+    bool root = geteuid() == 0, changes = root && config->user,
+         stays = root && !config->user && !config->capabilities;
     uint64_t held = held_capabilities(), wanted = stays ? held : config->capabilities & held;
     struct identity identity = {0};
     char text[CAPABILITIES_TEXT_MAX];
     int result = identity_find(config->user, config->group, &identity, error, size);
+
+    bool is_already = config->user && result == 0 && !root && identity.uid == geteuid();
 
     *told = (struct privileges_told){0};
     if (result != 0 && changes)
         return result;
     warn_of_user(config, &identity, told);
     if (config->capabilities & ~held)
-        warn(told, "not started with all the configured capabilities missing=%s", capabilities_write(config->capabilities & ~held, text));
+        warn(told, "not started with all the configured capabilities missing=%s",
+             capabilities_write(config->capabilities & ~held, text));
     if (changes)
         give_logs(config, &identity, told);
     else
@@ -224,9 +246,10 @@ int privileges_drop(const struct config *config, struct privileges_told *told, c
         return result;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(error, size, "prctl(PR_SET_NO_NEW_PRIVS)", "the kernel is older than 3.5");
-    /* A change of user has made the process one that other processes of that user cannot look into, and whether it may dump core is for
-     * fs.suid_dumpable to say. One that was started as that user, as by an upgrade, has to say it itself. */
-    if (config->user && !changes)
+    /* A change of user has made the process one that other processes of that user cannot look into, and
+     * whether it may dump core is for fs.suid_dumpable to say. One that was started as that user, as by an
+     * upgrade, has to say it itself. */
+    if (is_already)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (changes)
         warn_of_root(config, told);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Modes of files and directories; see file_safety.h. Only the bits for others are looked at: a group is the operator's own choice. */
+/* Modes of files and directories; see file_safety.h. Only the bits for others are looked at: a group is the
+ * operator's own choice. */
 #include "engine/file_safety.h"
 
 #include <limits.h>
@@ -59,5 +60,7 @@ void file_danger_explain(enum file_danger danger, const char *path, char *text, 
     if (is_open_dir(path) || realpath(path, target) == NULL)
         snprintf(target, sizeof(target), "%s", path);
     find_dir(target, dir);
-    snprintf(text, size, "everybody on this machine can put another file in the place of \"%s\": chmod o-w %s", path, dir);
+    snprintf(text, size,
+             "everybody on this machine can put another file in the place of \"%s\": chmod o-w %s", path,
+             dir);
 }

@@ -7,9 +7,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MAY_SUBMIT(which)   {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = (which)}
-#define MAY_REGISTER(which) {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = (which)}
-#define MAY_FLAG(which)     {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = (which)}
+#define MAY_SUBMIT(which)                                                                                    \
+    {                                                                                                        \
+        .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = (which)                                               \
+    }
+#define MAY_REGISTER(which)                                                                                  \
+    {                                                                                                        \
+        .opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = (which)                                     \
+    }
+#define MAY_FLAG(which)                                                                                      \
+    {                                                                                                        \
+        .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = (which)                                 \
+    }
 
 static const struct io_uring_restriction restrictions[] = {
     MAY_SUBMIT(IORING_OP_ACCEPT),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The promises of config/trust.h and engine/file_safety.h, on files of a directory of the test's own: whatever everybody can write to is
- * named and refused, unless it was allowed by who may allow it. One thread.
+ * The promises of config/trust.h and engine/file_safety.h, on files of a directory of the test's own:
+ * whatever everybody can write to is named and refused, unless it was allowed by who may allow it. One
+ * thread.
  */
 #include "config_fake.h"
 
@@ -35,7 +36,9 @@ static void put(const char *path, const char *text, mode_t mode)
 
 static int load(bool allowed)
 {
-    struct load_hooks hooks = {NULL, LOAD_MEMORY_MAX, load_system_hooks.read_file, load_system_hooks.list_dir, fake_resolve, fake_ask};
+    struct load_hooks hooks = {
+        NULL,         LOAD_MEMORY_MAX, load_system_hooks.read_file, load_system_hooks.list_dir,
+        fake_resolve, fake_ask};
     struct config_options options = {.balancers_dir = modules_of_the_tree(), .allow_insecure_files = allowed};
     struct config_errors *errors;
     int result = load_config(main_path, &options, &hooks, &fake_config, &errors);
@@ -87,7 +90,9 @@ START_TEST(a_main_file_that_all_can_write_is_refused_and_cannot_allow_itself)
     char sentence[512];
 
     put(main_path, "sites_enabled = \"sites\"; allow_insecure_files = true;", 0666);
-    snprintf(sentence, sizeof sentence, "[emerg] \"%s\" can be written by everybody on this machine: chmod o-w %s (or start with -I) in %s:0\n",
+    snprintf(sentence, sizeof sentence,
+             "[emerg] \"%s\" can be written by everybody on this machine: chmod o-w %s (or start with -I) in "
+             "%s:0\n",
              main_path, main_path, main_path);
     expect_refused(sentence);
     ck_assert_msg(load(true) == 0, "%s", fake_findings);
@@ -139,7 +144,9 @@ END_TEST
 START_TEST(an_error_page_that_all_can_write_is_refused)
 {
     put(at("page.html"), "x", 0666);
-    put(main_path, "sites = ( { listen = \"8080\"; error_pages = ( { status = 502; file = \"page.html\"; } ); } );", 0644);
+    put(main_path,
+        "sites = ( { listen = \"8080\"; error_pages = ( { status = 502; file = \"page.html\"; } ); } );",
+        0644);
     expect_refused("page.html\" can be written by everybody");
 }
 END_TEST
@@ -163,7 +170,9 @@ START_TEST(secrets_are_not_shown_unless_asked_for)
     FILE *out = open_memstream(&text, &size);
 
     put(main_path,
-        "upstreams: { g: { sticky: { type = \"insert\"; secret = \"hush\"; }; servers = ( { address = \"127.0.0.1\"; } ); }; };", 0644);
+        "upstreams: { g: { sticky: { type = \"insert\"; secret = \"hush\"; }; servers = ( { address = "
+        "\"127.0.0.1\"; } ); }; };",
+        0644);
     ck_assert_msg(load(false) == 0, "%s", fake_findings);
     config_print(fake_config, false, out);
     fclose(out);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The promises of control/privileges.h, identity.h and limits.h that need no running proxy; tests/e2e/privileges.py has the others. Each test has a
- * process of its own, whose privileges it may give up. Those that need root pass without a word where it is not to be had.
+ * The promises of control/privileges.h, identity.h and limits.h that need no running proxy;
+ * tests/e2e/privileges.py has the others. Each test has a process of its own, whose privileges it may give
+ * up. Those that need root pass without a word where it is not to be had.
  */
 #include "control/identity.h"
 #include "control/limits.h"
@@ -103,7 +104,8 @@ END_TEST
 
 START_TEST(who_is_not_root_stays_and_is_told_so)
 {
-    struct config first = {.user = NOBODY}, config = {.user = "root", .capabilities = UINT64_C(1) << CAP_NET_RAW, .chroot = "/"};
+    struct config first = {.user = NOBODY},
+                  config = {.user = "root", .capabilities = UINT64_C(1) << CAP_NET_RAW, .chroot = "/"};
 
     if (geteuid() == 0)
         ck_assert_msg(privileges_drop(&first, &told, error, sizeof(error)) == 0, "%s", error);
@@ -119,7 +121,8 @@ END_TEST
 
 START_TEST(a_root_that_its_user_could_write_to_is_refused)
 {
-    struct identity identity = {.uid = 1234567, .gid = 1234567, .user = "x", .n_groups = 2, .groups = {1234567, 0}};
+    struct identity identity = {
+        .uid = 1234567, .gid = 1234567, .user = "x", .n_groups = 2, .groups = {1234567, 0}};
     char directory[] = "/tmp/fairlead-jail-XXXXXX";
 
     if (geteuid() != 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The promises of engine/ring_restrictions.h, asked of the kernel: what is not in the table is refused, what is in it is not, and the rings of
- * workers have it. That all of Fairlead works with it, the other tests show: they run on such rings. One thread.
+ * The promises of engine/ring_restrictions.h, asked of the kernel: what is not in the table is refused, what
+ * is in it is not, and the rings of workers have it. That all of Fairlead works with it, the other tests
+ * show: they run on such rings. One thread.
  */
 #include "engine/ring.h"
 #include "engine/ring_restrictions.h"
@@ -55,8 +56,9 @@ static int try(int opcode, unsigned flags)
 
 START_TEST(exactly_the_operations_of_the_table_are_let_through)
 {
-    static const int used[] = {IORING_OP_ACCEPT,  IORING_OP_RECV,     IORING_OP_SEND,        IORING_OP_SENDMSG,
-                               IORING_OP_CONNECT, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL};
+    static const int used[] = {IORING_OP_ACCEPT,      IORING_OP_RECV,    IORING_OP_SEND,
+                               IORING_OP_SENDMSG,     IORING_OP_CONNECT, IORING_OP_POLL_ADD,
+                               IORING_OP_ASYNC_CANCEL};
 
     for (int opcode = 0; opcode < IORING_OP_LAST; opcode++) {
         bool listed = false;
@@ -114,7 +116,12 @@ START_TEST(the_ring_of_a_worker_is_restricted)
         .sq_entries = 8,
         .cq_entries = 64,
         .actors_max = 64,
-        .buffers = {.ring_entries = 4, .blocks_max = 4, .block_size = 64, .bulk_max = 1, .bulk_size = 4096, .heap_max = 4096},
+        .buffers = {.ring_entries = 4,
+                    .blocks_max = 4,
+                    .block_size = 64,
+                    .bulk_max = 1,
+                    .bulk_size = 4096,
+                    .heap_max = 4096},
     };
     struct ring *ring;
 
