@@ -79,6 +79,8 @@ END_TEST
 START_TEST(what_is_configured_is_kept_for_what_is_executed_too)
 {
     struct config config = {.user = NOBODY, .capabilities = UINT64_C(1) << CAP_NET_BIND_SERVICE};
+    char line[64] = "";
+    FILE *executed;
 
     if (geteuid() != 0)
         return;
@@ -87,6 +89,11 @@ START_TEST(what_is_configured_is_kept_for_what_is_executed_too)
     ck_assert_int_eq(prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0), 0);
     ck_assert_ptr_nonnull(strstr(told.line, "capabilities=net_bind_service "));
     ck_assert_int_ne(setuid(0), 0);
+    executed = popen("grep CapEff: /proc/self/status", "re");
+    ck_assert_ptr_nonnull(executed);
+    ck_assert_ptr_nonnull(fgets(line, sizeof(line), executed));
+    ck_assert_int_eq(pclose(executed), 0);
+    ck_assert_str_eq(line, "CapEff:\t0000000000000400\n");
 }
 END_TEST
 
