@@ -7,8 +7,10 @@
 #ifndef FAIRLEAD_CONFIG_CONFIG_H
 #define FAIRLEAD_CONFIG_CONFIG_H
 
+#include "config/log_format.h"
 #include "config/pattern.h"
 #include "config/template.h"
+#include "engine/log.h"
 #include "health/spec.h"
 #include "http/span.h"
 #include "upstream/wanted.h"
@@ -146,10 +148,20 @@ struct listen {
 
 struct log_settings {
     const char *access;            /* path, "stderr", "syslog", or NULL: off */
-    bool access_json;              /* else combined */
+    const struct log_format *access_format;
+    bool access_escape_json;       /* of a format with variables; else as nginx */
+    bool access_syslog;            /* as written; see to_syslog */
+    int access_facility;           /* as written, -1: that of syslog_facility; see facility */
+    int access_severity;           /* LOG_* of <syslog.h> */
     const char *error;             /* path, "stderr", or "syslog" */
     int level;                     /* least severe LOG_* of <syslog.h> that is logged */
-    int syslog_facility;           /* LOG_DAEMON, ...; -1: no syslog */
+    int syslog_facility;           /* as written: LOG_DAEMON, ...; -1: off */
+    bool to_syslog[LOG_SINKS];     /* what follows from all that */
+    int facility[LOG_SINKS];
+    const char *syslog_tag;
+    const char *syslog_server;     /* as written */
+    enum log_syslog_kind syslog_kind;
+    struct server_address syslog_address;
     uint32_t queue_size;           /* bytes per thread, a power of two */
 };
 

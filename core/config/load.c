@@ -6,6 +6,7 @@
 #include "config/load.h"
 #include "config/capabilities.h"
 #include "config/listens.h"
+#include "config/logs.h"
 #include "config/reader.h"
 #include "config/resolver.h"
 #include "config/sites.h"
@@ -17,7 +18,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #define WORKERS_MAX 512
@@ -90,11 +90,6 @@ static unsigned count_processors(void)
     return n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }
 
-static bool is_syslog(const char *destination)
-{
-    return destination != NULL && strcmp(destination, "syslog") == 0;
-}
-
 /* What the files leave to the machine, or to another key. */
 static void resolve_defaults(struct loader *loader)
 {
@@ -107,8 +102,6 @@ static void resolve_defaults(struct loader *loader)
     if (storage->balancers_dir == NULL)
         storage->balancers_dir =
             load_kept_path(loader, (struct place){0}, given != NULL ? given : FAIRLEAD_BALANCERS_DIR);
-    if (config->log.syslog_facility < 0 && (is_syslog(config->log.access) || is_syslog(config->log.error)))
-        config->log.syslog_facility = LOG_DAEMON;
 }
 
 static uint32_t round_up_to_power(uint32_t n)
@@ -171,6 +164,7 @@ static int read_all(struct loader *loader, const char *path)
     check_identity(loader, root);
     check_engine(loader, place_of(root, "engine"));
     resolver_read(loader, root);
+    logs_read(loader, root);
     if (loader->sites_enabled != NULL)
         read_sites_enabled(loader, place_of(root, "sites_enabled"));
     for (size_t i = 0; i < loader->n_documents; i++)

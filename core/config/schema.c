@@ -45,7 +45,7 @@ static const struct word initial_words[] = {{"up", HEALTH_UP},
                                             {"down", HEALTH_DOWN},
                                             {"fully-down", HEALTH_FULLY_DOWN},
                                             {NULL, 0}};
-static const struct word format_words[] = {{"combined", false}, {"json", true}, {NULL, 0}};
+static const struct word escape_words[] = {{"default", false}, {"json", true}, {NULL, 0}};
 static const struct word level_words[] = {
     {"emerg", LOG_EMERG},     {"alert", LOG_ALERT},
     {"crit", LOG_CRIT},       {"error", LOG_ERR},
@@ -53,29 +53,28 @@ static const struct word level_words[] = {
     {"info", LOG_INFO},       {"debug", LOG_DEBUG},
     {"warning", LOG_WARNING}, {NULL, 0},
 };
-static const struct word facility_words[] = {
-    {"off", -1},
-    {"daemon", LOG_DAEMON},
-    {"user", LOG_USER},
-    {"syslog", LOG_SYSLOG},
-    {"auth", LOG_AUTH},
-    {"authpriv", LOG_AUTHPRIV},
-    {"cron", LOG_CRON},
-    {"ftp", LOG_FTP},
-    {"mail", LOG_MAIL},
-    {"news", LOG_NEWS},
-    {"lpr", LOG_LPR},
-    {"uucp", LOG_UUCP},
-    {"local0", LOG_LOCAL0},
-    {"local1", LOG_LOCAL1},
-    {"local2", LOG_LOCAL2},
-    {"local3", LOG_LOCAL3},
-    {"local4", LOG_LOCAL4},
-    {"local5", LOG_LOCAL5},
-    {"local6", LOG_LOCAL6},
-    {"local7", LOG_LOCAL7},
-    {NULL, 0},
-};
+#define FACILITIES \
+    {"daemon", LOG_DAEMON}, \
+    {"user", LOG_USER}, \
+    {"syslog", LOG_SYSLOG}, \
+    {"auth", LOG_AUTH}, \
+    {"authpriv", LOG_AUTHPRIV}, \
+    {"cron", LOG_CRON}, \
+    {"ftp", LOG_FTP}, \
+    {"mail", LOG_MAIL}, \
+    {"news", LOG_NEWS}, \
+    {"lpr", LOG_LPR}, \
+    {"uucp", LOG_UUCP}, \
+    {"local0", LOG_LOCAL0}, \
+    {"local1", LOG_LOCAL1}, \
+    {"local2", LOG_LOCAL2}, \
+    {"local3", LOG_LOCAL3}, \
+    {"local4", LOG_LOCAL4}, \
+    {"local5", LOG_LOCAL5}, \
+    {"local6", LOG_LOCAL6}, \
+    {"local7", LOG_LOCAL7}, {NULL, 0}
+static const struct word facility_words[] = {{"off", -1}, FACILITIES};
+static const struct word access_facility_words[] = {{"same", -1}, FACILITIES};
 
 /* clang-format off */
 static const struct key keys[] = {
@@ -110,15 +109,27 @@ static const struct key keys[] = {
     {"log", IN(MAIN), KEY_GROUP, .inside = CONTEXT_LOG, SAYS("Where the access log and the error log go.")},
     {"access", IN(LOG), KEY_DESTINATION, CONFIG(log.access), .fallback = "off", .words = off_words,
      SAYS("The access log: a file, \"stderr\", \"syslog\", or \"off\".")},
-    {"access_format", IN(LOG), KEY_WORD, CONFIG(log.access_json), .fallback = "combined",
-     .words = format_words,
-     SAYS("One line per request: \"combined\", or \"json\".")},
+    {"access_format", IN(LOG), KEY_LOG_FORMAT, CONFIG(log.access_format), .fallback = "combined",
+     .flags = KEY_NOT_EMPTY,
+     SAYS("One line per request: \"combined\", \"json\", \"timing\", or a text with the variables below.")},
+    {"access_escape", IN(LOG), KEY_WORD, CONFIG(log.access_escape_json), .fallback = "default", .words = escape_words,
+     SAYS("How variables are written in such a text: \"default\" as nginx does (\\xNN, and - for what is not there), \"json\" for the inside of JSON strings.")},
+    {"access_syslog", IN(LOG), KEY_BOOL, CONFIG(log.access_syslog), .fallback = "false",
+     SAYS("Whether the access log goes to syslog, too, beside its file.")},
+    {"access_facility", IN(LOG), KEY_WORD, CONFIG(log.access_facility), .fallback = "same",
+     .words = access_facility_words, SAYS("The syslog facility of the access log; \"same\" is that of \"syslog\".")},
+    {"access_severity", IN(LOG), KEY_WORD, CONFIG(log.access_severity), .fallback = "info", .words = level_words,
+     SAYS("The syslog severity of the access log.")},
     {"error", IN(LOG), KEY_DESTINATION, CONFIG(log.error), .fallback = "stderr",
      SAYS("The error log: a file, \"stderr\", or \"syslog\".")},
     {"level", IN(LOG), KEY_WORD, CONFIG(log.level), .fallback = "notice", .words = level_words,
      SAYS("The least severe level of the error log.")},
     {"syslog", IN(LOG), KEY_WORD, CONFIG(log.syslog_facility), .fallback = "off", .words = facility_words,
-     SAYS("The syslog facility; \"daemon\" where a log goes to syslog and this is not given.")},
+     SAYS("The syslog facility; other than \"off\", the error log goes to syslog, too. \"daemon\" where a log goes to syslog and this is not given.")},
+    {"syslog_tag", IN(LOG), KEY_STRING, CONFIG(log.syslog_tag), .fallback = "fairlead", .flags = KEY_NOT_EMPTY,
+     SAYS("What syslog calls us.")},
+    {"syslog_server", IN(LOG), KEY_STRING, CONFIG(log.syslog_server), .fallback = "unix:/dev/log", .flags = KEY_NOT_EMPTY,
+     SAYS("Where syslog is: \"unix:/dev/log\", \"udp:HOST:514\" or \"tcp:HOST:601\", HOST a name, an IPv4 address or an IPv6 address in brackets.")},
     {"queue_size", IN(LOG), KEY_SIZE, CONFIG(log.queue_size), .fallback = "1m", RANGE(4 * KIB, 256 * MIB),
      .flags = KEY_POWER_OF_TWO,
      SAYS("Lines of one thread that wait to be written; more are dropped and counted.")},

@@ -49,6 +49,7 @@ enum key_type {
     KEY_PATH,
     KEY_DESTINATION, /* of a log: "stderr", "syslog", a path, or a word of `words` for none */
     KEY_TEMPLATE,
+    KEY_LOG_FORMAT, /* the name of a form that is built in, or a text with variables (log_format.h) */
     /* From here on there is no single value; the code that owns the context looks at the members. */
     KEY_GROUP,    /* a group of the context `inside`, read into the same structs */
     KEY_NAMED,    /* a group of such groups, each with a name */

@@ -18,13 +18,15 @@ static const char *const variable_names[] = {
     TEMPLATE_VARIABLES(X)
 #undef X
 };
-#define N_VARIABLES (sizeof variable_names / sizeof variable_names[0])
+static const struct template_names request_names = {variable_names, sizeof variable_names / sizeof variable_names[0],
+                                                     VAR_HTTP_FIELD};
 
 static const char field_prefix[] = "http_";
 
 /* The block that is being filled. `texts` holds the source, then literals and field names. */
 struct builder {
     struct template template; /* first: its address is what is freed */
+    const struct template_names *names;
     struct template_part *parts;
     char *texts;
     char block[];
@@ -90,17 +92,18 @@ static void add_field(struct builder *b, const char *name, size_t len)
 
     for (size_t i = 0; i < len; i++)
         *b->texts++ = name[i] == '_' ? '-' : lower(name[i]);
-    b->parts[b->template.n_parts++] = (struct template_part){field, VAR_HTTP_FIELD};
+    b->parts[b->template.n_parts++] = (struct template_part){field, b->names->http_field};
 }
 
-static int fail_unknown(const char *name, size_t len, char *error, size_t error_size)
+static int fail_unknown(const struct template_names *names, const char *name, size_t len, char *error,
+                        size_t error_size)
 {
     char word[65] = "";
     struct nearest nearest = {.word = word};
 
     snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word - 1), name);
-    for (size_t i = 0; i < N_VARIABLES; i++)
-        nearest_offer(&nearest, variable_names[i]);
+    for (size_t i = 0; i < names->n; i++)
+        nearest_offer(&nearest, names->names[i]);
     if (nearest.best != NULL)
         return fail(error, error_size, "unknown variable \"$%s\"; did you mean \"$%s\"?", word, nearest.best);
     return fail(error, error_size, "unknown variable \"$%s\"; a dollar sign is written \"$$\"", word);
@@ -110,14 +113,14 @@ static int add_variable(struct builder *b, const char *name, size_t len, char *e
 {
     const size_t prefix = sizeof field_prefix - 1;
 
-    for (size_t i = 0; i < N_VARIABLES; i++) {
-        if (strlen(variable_names[i]) == len && memcmp(variable_names[i], name, len) == 0) {
+    for (size_t i = 0; i < b->names->n; i++) {
+        if (strlen(b->names->names[i]) == len && memcmp(b->names->names[i], name, len) == 0) {
             b->parts[b->template.n_parts++] = (struct template_part){{"", 0}, (int)i};
             return 0;
         }
     }
     if (len <= prefix || memcmp(name, field_prefix, prefix) != 0)
-        return fail_unknown(name, len, error, error_size);
+        return fail_unknown(b->names, name, len, error, error_size);
     add_field(b, name + prefix, len - prefix);
     return 0;
 }
@@ -138,12 +141,14 @@ static int take_variable(struct builder *b, const char **at, char *error, size_t
     return add_variable(b, name, (size_t)(end - name), error, error_size);
 }
 
-int template_compile_text(const char *source, struct template **template, char *error, size_t error_size)
+int template_compile_names(const char *source, const struct template_names *names, struct template **template, char *error,
+                           size_t error_size)
 {
     struct builder *b = create_builder(source);
 
     if (b == NULL)
         return fail(error, error_size, "memory is short");
+    b->names = names;
     for (const char *p = source; *p != '\0';) {
         if (*p != '$') {
             add_literal(b, *p++);
@@ -159,6 +164,11 @@ int template_compile_text(const char *source, struct template **template, char *
     }
     *template = &b->template;
     return 0;
+}
+
+int template_compile_text(const char *source, struct template **template, char *error, size_t error_size)
+{
+    return template_compile_names(source, &request_names, template, error, error_size);
 }
 
 int template_compile(const char *source, struct template **template, char *error, size_t error_size)

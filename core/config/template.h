@@ -50,6 +50,15 @@ int template_compile(const char *source, struct template **template, char *error
 /* The same for bodies: CR and LF are text like any other. */
 int template_compile_text(const char *source, struct template **template, char *error, size_t error_size)
     __attribute__((warn_unused_result));
+/* What a kind of template may have in it: the names by their number, and the number of $http_NAME. */
+struct template_names {
+    const char *const *names;
+    size_t n;
+    int http_field;
+};
+/* The same with other variables; line ends are text like any other. */
+int template_compile_names(const char *source, const struct template_names *names, struct template **template, char *error,
+                           size_t error_size) __attribute__((warn_unused_result));
 void template_destroy(struct template *template);
 
 /* Gives the value of one variable; the span must stay valid until template_expand returns. */

@@ -312,6 +312,28 @@ static bool read_template(const struct reading *r)
     return true;
 }
 
+static void release_log_format(void *format)
+{
+    log_format_destroy(format);
+}
+
+static bool read_log_format(const struct reading *r)
+{
+    char error[320];
+    struct log_format *format;
+
+    if (!check_string(r))
+        return false;
+    void **slot = arena_slot(r->loader->keep, release_log_format);
+    if (log_format_compile(r->node->string, &format, error, sizeof error) != 0) {
+        errors_add(r->loader->errors, r->node->place, "\"%s\" %s", r->key->name, error);
+        return false;
+    }
+    *slot = format;
+    store_pointer(r->field, format);
+    return true;
+}
+
 static void print_bool(const struct key *key, const void *field, FILE *out)
 {
     fputs(load_number(key, field) != 0 ? "true" : "false", out);
@@ -371,6 +393,14 @@ static void print_string(const struct key *key, const void *field, FILE *out)
     value_print_string(text != NULL ? text : key->words->name, out);
 }
 
+static void print_log_format(const struct key *key, const void *field, FILE *out)
+{
+    const struct log_format *format = load_pointer(field);
+
+    (void)key;
+    value_print_string(format->source, out);
+}
+
 static void print_template(const struct key *key, const void *field, FILE *out)
 {
     const struct template *template = load_pointer(field);
@@ -388,6 +418,7 @@ static const struct type types[] = {
     [KEY_STRING] = {"a string", "...", true, read_string, print_string},
     [KEY_PATH] = {"a path", "file", true, read_path, print_string},
     [KEY_DESTINATION] = {"\"stderr\", \"syslog\" or a path", "stderr", true, read_destination, print_string},
+    [KEY_LOG_FORMAT] = {"a form", "combined", true, read_log_format, print_log_format},
     [KEY_TEMPLATE] = {"a string", "...", true, read_template, print_template},
     [KEY_GROUP] = {"a group", "{ ... }", false, NULL, NULL},
     [KEY_NAMED] = {"a group of groups", "{ a = { ... }; b = { ... }; }", false, NULL, NULL},

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "control/limits.h"
 #include "control/listener.h"
+#include "control/logs.h"
 #include "control/names.h"
 #include "control/pid_file.h"
 #include "control/privileges.h"
@@ -73,19 +74,13 @@ static int fail(const char *sentence)
 
 static int open_logs(const struct config *config)
 {
-    const struct log_settings *settings = &config->log;
-    bool syslog_on = settings->syslog_facility >= 0;
-    struct log_config log = {
-        .sinks[LOG_SINK_ACCESS] = {settings->access, settings->access && strcmp(settings->access, "syslog") == 0},
-        .sinks[LOG_SINK_ERROR] = {settings->error, syslog_on || strcmp(settings->error, "syslog") == 0},
-        .level = settings->level,
-        .facility = syslog_on ? settings->syslog_facility : LOG_DAEMON,
-        .queue_size = settings->queue_size,
-    };
+    struct log_config log;
     const char *path = NULL;
     char text[TEXT_MAX];
-    int error = log_open(&log, &path);
+    int error;
 
+    logs_config(config, &log);
+    error = log_open(&log, &path);
     if (error) {
         snprintf(text, sizeof(text), "open() \"%s\" failed (%d: %s)", path ? path : "", -error, strerror(-error));
         return fail(text);

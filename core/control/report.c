@@ -83,6 +83,8 @@ static void report_rings(struct worker *const *workers, unsigned n)
     add(line, &len, "log_lines", log.lines);
     add(line, &len, "log_dropped", log.dropped);
     add(line, &len, "log_write_errors", log.write_errors);
+    add(line, &len, "syslog_lines", log.syslog_lines);
+    add(line, &len, "syslog_dropped", log.syslog_dropped);
     log_write(LOG_NOTICE, "ring%s", line);
 }
 

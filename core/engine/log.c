@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +20,9 @@
 #include "engine/log_queue.h"
 #include "engine/log_thread.h"
 
+static atomic_int level = LOG_NOTICE;
+
 /* Written by log_open, before there are other threads. */
-static int level = LOG_NOTICE;
 static size_t queue_size = 8 * LOG_LINE_MAX;
 static bool is_open;
 
@@ -28,19 +30,39 @@ static _Thread_local struct log_queue *own_queue; /* its reading side belongs to
 
 int log_open(const struct log_config *config, const char **path)
 {
+    struct log_pending *pending;
     int error;
 
     assert(!is_open);
     assert(config->queue_size >= 4 * LOG_LINE_MAX);
     assert((config->queue_size & (config->queue_size - 1)) == 0);
     tzset();
-    error = log_output_open(config, path);
+    error = log_prepare(config, &pending, path);
     if (error < 0)
         return error;
-    level = config->level;
+    log_switch(pending);
     queue_size = config->queue_size;
     is_open = true;
     return 0;
+}
+
+int log_prepare(const struct log_config *config, struct log_pending **pending, const char **path)
+{
+    return log_pending_create(config, pending, path);
+}
+
+/* Relaxed: a line at the border of two levels may be judged by either. */
+void log_switch(struct log_pending *pending)
+{
+    const int new_level = log_pending_commit(pending);
+
+    log_thread_switch(pending);
+    atomic_store_explicit(&level, new_level, memory_order_relaxed);
+}
+
+void log_discard(struct log_pending *pending)
+{
+    log_pending_destroy(pending);
 }
 
 int log_start(void)
@@ -61,12 +83,6 @@ void log_stop(void)
 void log_reopen(void)
 {
     log_thread_reopen();
-}
-
-void log_set_syslog_path(const char *path)
-{
-    assert(!is_open);
-    log_output_set_syslog_path(path);
 }
 
 int log_attach(void)
@@ -97,7 +113,7 @@ void log_detach(void)
 
 bool log_enabled(int priority)
 {
-    return priority <= level;
+    return priority <= atomic_load_explicit(&level, memory_order_relaxed);
 }
 
 static void write_directly(int priority, const char *message, size_t len)
@@ -214,4 +230,8 @@ void log_counters(struct log_counters *counters)
     counters->lines = atomic_load_explicit(&tally->lines, memory_order_relaxed);
     counters->dropped = atomic_load_explicit(&tally->dropped, memory_order_relaxed);
     counters->write_errors = atomic_load_explicit(&tally->write_errors, memory_order_relaxed);
+    counters->syslog_lines = atomic_load_explicit(&tally->syslog_lines, memory_order_relaxed);
+    counters->syslog_dropped = atomic_load_explicit(&tally->syslog_dropped, memory_order_relaxed);
+    for (int sink = 0; sink < LOG_SINKS; sink++)
+        counters->sink_dropped[sink] = atomic_load_explicit(&tally->sink_dropped[sink], memory_order_relaxed);
 }

@@ -2,7 +2,8 @@
 /*
  * Logs that never slow a worker. Each thread writes finished lines into a bounded queue of its own (one
  * writer, one reader); the log thread drains all queues to file, stderr and syslog. When a queue is full the
- * line is dropped and counted, and the count is logged when there is room again. No system call on the
+ * line is dropped and counted, and the count is logged when there is room again. So it is with a disk that is
+ * full and with a syslog that hangs or is gone: each loses its own lines only. No system call on the
  * writer's side while the log thread is awake, which it is while lines come; after LOG_AWAKE_MS without a
  * line it sleeps on a futex, and the next writer wakes it.
  */
@@ -25,25 +26,60 @@ enum log_sink { LOG_SINK_ACCESS, LOG_SINK_ERROR, LOG_SINKS };
  * appended, created 0640. */
 struct log_target {
     const char *path;
-    bool syslog; /* also to syslog */
+    bool syslog;  /* also to syslog */
+    int facility; /* of <syslog.h> */
 };
+
+/* LOCAL: datagrams to a unix socket, in the form of syslog(3). The others take RFC 5424 messages, over UDP one
+ * per datagram (RFC 5426), over TCP with their length in front (RFC 6587 3.4.1). */
+enum log_syslog_kind { LOG_SYSLOG_LOCAL, LOG_SYSLOG_UDP, LOG_SYSLOG_TCP };
+
+/* Where syslog is. All zero: /dev/log. What it points to is copied. */
+struct log_syslog_server {
+    enum log_syslog_kind kind;
+    const char *name;    /* for messages */
+    const void *address; /* struct sockaddr_un, _in or _in6 */
+    uint32_t address_len;
+};
+
+#define LOG_TAG_MAX 48u /* bytes of a tag: APP-NAME of RFC 5424 6 */
 
 struct log_config {
     struct log_target sinks[LOG_SINKS];
     int level;           /* least severe priority of LOG_SINK_ERROR that is kept, LOG_EMERG to LOG_DEBUG */
-    int facility;        /* of <syslog.h> */
+    int access_priority; /* the severity that access lines have in syslog */
+    const char *tag;     /* what syslog calls us, at most LOG_TAG_MAX bytes; NULL: "fairlead" */
+    struct log_syslog_server syslog;
     uint32_t queue_size; /* bytes per thread, a power of two, at least 4 * LOG_LINE_MAX */
 };
 
-struct log_queue; /* of one thread */
+struct log_queue;   /* of one thread */
+struct log_pending; /* targets that are open, and not in use yet */
 
 struct log_counters {
-    uint64_t lines, dropped, write_errors;
+    uint64_t lines;                    /* taken out of the queues */
+    uint64_t dropped;                  /* never in a file: the queue was full, or one of the next */
+    uint64_t sink_dropped[LOG_SINKS];  /* the file did not take them */
+    uint64_t write_errors;
+    uint64_t syslog_lines, syslog_dropped; /* that syslog took; that it did not take */
 };
 
 /* Opens the targets. Control thread, before any other call. Returns 0, or -errno with the failing path in
- * *path. */
+ * *path (NULL: memory is short). */
 int log_open(const struct log_config *config, const char **path) __attribute__((warn_unused_result));
+/*
+ * A reload, in two steps. log_prepare opens what `config` names and is not open yet, and changes nothing: a path
+ * that stays the same stays open as it is. Returns as log_open does. log_switch then makes them the targets: lines
+ * that were logged before it go to the old ones, lines logged after it returns to the new. It waits for the log
+ * thread, LOG_SWITCH_MS at most (a disk may hang; then the switch is made as soon as that is over). log_discard
+ * is for those who decide otherwise. Each takes the object. The size of the queues stays as it is until a
+ * restart. Control thread.
+ */
+#define LOG_SWITCH_MS 500u
+int log_prepare(const struct log_config *config, struct log_pending **pending, const char **path)
+    __attribute__((warn_unused_result));
+void log_switch(struct log_pending *pending);
+void log_discard(struct log_pending *pending);
 /* Starts the log thread (all signals blocked in it). Returns 0 or -errno. Until then, and after log_stop,
  * log_write of the error sink writes directly, and slowly, to stderr. */
 int log_start(void) __attribute__((warn_unused_result));
@@ -52,8 +88,6 @@ int log_start(void) __attribute__((warn_unused_result));
 void log_stop(void);
 /* Asks the log thread to reopen the files (logrotate). Any thread. */
 void log_reopen(void);
-/* Where syslog listens, instead of /dev/log; before log_open. The text is borrowed for good. */
-void log_set_syslog_path(const char *path);
 
 /* Gives the calling thread a queue (thread-local), at most 1024 of them. Returns 0 or -ENOMEM. */
 int log_attach(void) __attribute__((warn_unused_result));

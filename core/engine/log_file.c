@@ -104,11 +104,11 @@ static int open_path(const char *path)
     return fd < 0 ? -errno : fd;
 }
 
-int log_file_open(struct log_file *file, const char *path, struct log_tally *tally)
+int log_file_open(struct log_file *file, const char *path, enum log_sink sink, struct log_tally *tally)
 {
     int fd;
 
-    *file = (struct log_file){.fd = -1, .tally = tally};
+    *file = (struct log_file){.fd = -1, .sink = sink, .tally = tally};
     if (path == NULL)
         return 0;
     fd = open_path(path);
@@ -124,14 +124,50 @@ int log_file_open(struct log_file *file, const char *path, struct log_tally *tal
     return -ENOMEM;
 }
 
+static uint64_t count_lines(const char *text, size_t len)
+{
+    const char *const end = text + len;
+    uint64_t n_lines = 0;
+
+    while (text < end && (text = memchr(text, '\n', (size_t)(end - text))) != NULL) {
+        n_lines++;
+        text++;
+    }
+    return n_lines;
+}
+
+void log_file_count_lost(struct log_file *file, uint64_t n)
+{
+    log_tally_add(&file->tally->dropped, n);
+    log_tally_add(&file->tally->sink_dropped[file->sink], n);
+    file->lost += n;
+}
+
 void log_file_close(struct log_file *file)
 {
+    if (file->staged > 0)
+        log_file_count_lost(file, count_lines(file->staging, file->staged));
     if (file->fd >= 0 && file->fd != STDERR_FILENO)
         close(file->fd);
     if (file->staging != NULL && file->staging != MAP_FAILED)
         munmap(file->staging, LOG_STAGING_BYTES);
     free(file->path);
     *file = (struct log_file){.fd = -1};
+}
+
+/* The rest of a line that was begun in a file that is left now means nothing in the next one. */
+static void drop_rest(struct log_file *file)
+{
+    const char *const end = file->torn ? memchr(file->staging, '\n', file->staged) : NULL;
+
+    file->torn = false;
+    if (end == NULL)
+        return;
+    const size_t rest = (size_t)(end - file->staging) + 1;
+
+    log_file_count_lost(file, 1);
+    file->staged -= rest;
+    memmove(file->staging, file->staging + rest, file->staged);
 }
 
 void log_file_reopen(struct log_file *file)
@@ -149,33 +185,30 @@ void log_file_reopen(struct log_file *file)
     }
     close(file->fd);
     file->fd = fd;
-    file->torn = false;
+    drop_rest(file);
 }
 
-static uint64_t count_lines(const char *text, size_t len)
+/* The first `done` bytes were written. */
+static void settle(struct log_file *file, size_t done)
 {
-    const char *const end = text + len;
-    uint64_t n_lines = 0;
-
-    while (text < end && (text = memchr(text, '\n', (size_t)(end - text))) != NULL) {
-        n_lines++;
-        text++;
-    }
-    return n_lines;
+    if (done == 0)
+        return;
+    file->torn = file->staging[done - 1] != '\n';
+    file->staged -= done;
+    memmove(file->staging, file->staging + done, file->staged);
 }
 
-/* What is staged is lost. A line that was written in part is ended by the newline that the next lines bring
- * along. */
-static void fail(struct log_file *file, size_t written, int error)
+/* What is staged is lost, but for the rest of a line whose beginning is in the file. */
+static void fail(struct log_file *file, int error)
 {
-    const bool mended = file->staging[0] == '\n';
+    const char *const end = file->torn ? memchr(file->staging, '\n', file->staged) : NULL;
+    const size_t rest = end == NULL ? 0 : (size_t)(end - file->staging) + 1;
 
     log_tally_add(&file->tally->write_errors, 1);
-    log_tally_add(&file->tally->dropped,
-                  count_lines(file->staging + written, file->staged - written) - (mended && written == 0));
+    log_file_count_lost(file, count_lines(file->staging + rest, file->staged - rest));
     log_complain(&file->complaint, file->path, error);
-    file->torn = written > 0 ? file->staging[written - 1] != '\n' : file->torn || mended;
-    file->staged = 0;
+    file->staged = rest;
+    file->error = error;
 }
 
 bool log_file_flush(struct log_file *file)
@@ -190,31 +223,67 @@ bool log_file_flush(struct log_file *file)
 
         if (written > 0) {
             done += (size_t)written;
+            file->error = 0;
         } else if (written < 0 && errno == EAGAIN) {
-            memmove(file->staging, text, len);
-            file->staged = len;
+            settle(file, done);
             return false;
         } else if (written == 0 || errno != EINTR) {
-            fail(file, done, written == 0 ? EIO : errno);
+            const int error = written == 0 ? EIO : errno;
+
+            settle(file, done);
+            fail(file, error);
+            return true;
         }
     }
-    file->staged = 0;
+    settle(file, done);
     return true;
 }
 
-/* One byte more than asked for, for the newline that ends a torn line. */
+static enum log_news state_of(const struct log_file *file)
+{
+    if (file->error != 0)
+        return LOG_GONE;
+    return file->lost > 0 && file->staged > 0 ? LOG_FULL : LOG_NO_NEWS;
+}
+
+static bool has_news(const struct log_file *file)
+{
+    const enum log_news now = state_of(file);
+
+    return now != file->told || (now == LOG_NO_NEWS && file->lost > 0);
+}
+
+uint32_t log_file_wait_ms(const struct log_file *file)
+{
+    if (file->staged > 0 && file->error == 0)
+        return LOG_DRAIN_MS;
+    return has_news(file) ? 1000 : UINT32_MAX;
+}
+
+enum log_news log_file_news(struct log_file *file, uint64_t *lost)
+{
+    const enum log_news now = state_of(file);
+    const int64_t second = log_second();
+
+    if (!has_news(file) || file->told_second == second)
+        return LOG_NO_NEWS;
+    file->told_second = second;
+    file->told = now;
+    *lost = file->lost;
+    if (now != LOG_NO_NEWS)
+        return now;
+    file->lost = 0;
+    return LOG_BACK;
+}
+
 char *log_file_room(struct log_file *file, size_t size)
 {
     assert(file->path != NULL);
     assert(size < LOG_STAGING_BYTES / 2);
-    if (LOG_STAGING_BYTES - file->staged < size + 1)
+    if (LOG_STAGING_BYTES - file->staged < size)
         log_file_flush(file);
-    if (LOG_STAGING_BYTES - file->staged < size + 1)
+    if (LOG_STAGING_BYTES - file->staged < size)
         return NULL;
-    if (file->staged == 0 && file->torn) {
-        file->staging[file->staged++] = '\n';
-        file->torn = false;
-    }
     return file->staging + file->staged;
 }
 

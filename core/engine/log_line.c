@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -26,7 +27,17 @@ int64_t log_second(void)
     return (int64_t)(clock_realtime_ms() / 1000);
 }
 
-/* Bounded by the masks and remainders, so that the compiler sees that the text fits. */
+/* Bounded by the remainders, so that the compiler sees that the text fits. */
+static void write_iso(struct log_stamp *stamp, const struct tm *tm)
+{
+    const unsigned offset = (unsigned)labs(tm->tm_gmtoff / 60);
+
+    snprintf(stamp->iso_text, sizeof(stamp->iso_text), "%04u-%02u-%02uT%02u:%02u:%02u%c%02u:%02u",
+             (unsigned)(tm->tm_year + 1900) % 10000, (unsigned)(tm->tm_mon + 1) % 100,
+             (unsigned)tm->tm_mday % 100, (unsigned)tm->tm_hour % 100, (unsigned)tm->tm_min % 100,
+             (unsigned)tm->tm_sec % 100, tm->tm_gmtoff < 0 ? '-' : '+', offset / 60 % 100, offset % 60);
+}
+
 void log_stamp_set(struct log_stamp *stamp, int64_t second)
 {
     const time_t time = (time_t)second;
@@ -44,6 +55,7 @@ void log_stamp_set(struct log_stamp *stamp, int64_t second)
              (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100, day, hour, minute, sec);
     snprintf(stamp->syslog_text, sizeof(stamp->syslog_text), "%.3s %2u %02u:%02u:%02u",
              month_names[tm.tm_mon % 12], day, hour, minute, sec);
+    write_iso(stamp, &tm);
 }
 
 size_t log_prefix_error(char *out, const struct log_stamp *stamp, int priority, struct log_origin origin)
@@ -61,13 +73,25 @@ size_t log_prefix_error(char *out, const struct log_stamp *stamp, int priority, 
     return (size_t)len;
 }
 
-size_t log_prefix_syslog(char *out, const struct log_stamp *stamp, int facility_priority, int pid)
+size_t log_prefix_local(char *out, const struct log_stamp *stamp, int facility_priority,
+                        const struct log_identity *identity)
 {
-    const int len =
-        snprintf(out, LOG_PREFIX_MAX, "<%d>%s fairlead[%d]: ", facility_priority, stamp->syslog_text, pid);
+    const int len = snprintf(out, LOG_SYSLOG_PREFIX_MAX, "<%d>%s %s[%d]: ", facility_priority,
+                             stamp->syslog_text, identity->tag, identity->pid);
 
     assert(len > 0);
-    assert((size_t)len < LOG_PREFIX_MAX);
+    assert((size_t)len < LOG_SYSLOG_PREFIX_MAX);
+    return (size_t)len;
+}
+
+size_t log_prefix_remote(char *out, const struct log_stamp *stamp, int facility_priority,
+                         const struct log_identity *identity, const char *msgid)
+{
+    const int len = snprintf(out, LOG_SYSLOG_PREFIX_MAX, "<%d>1 %s %s %s %d %s - ", facility_priority,
+                             stamp->iso_text, identity->host, identity->tag, identity->pid, msgid);
+
+    assert(len > 0);
+    assert((size_t)len < LOG_SYSLOG_PREFIX_MAX);
     return (size_t)len;
 }
 

@@ -7,7 +7,7 @@
  * Why no wake-up is lost: a writer publishes its line (the head of its queue) and then reads `state`; the log
  * thread writes `state` and then reads the heads. All four are sequentially consistent, so in their one order
  * at least one side sees what the other did: the writer finds the thread waiting and wakes it, or the thread
- * finds the line and does not wait. The same holds for the flags that stop and reopen, and for the table:
+ * finds the line and does not wait. The same holds for what stops, reopens and switches, and for the table:
  * whoever misses a new queue wrote `state` before that queue's first line was published. FUTEX_WAIT itself
  * compares `state` again, so a wake-up between the check and the wait is not lost either.
  */
@@ -41,6 +41,8 @@ enum {
 static _Alignas(64) atomic_uint state;
 static _Alignas(64) atomic_bool stop_wanted;
 static atomic_bool reopen_wanted;
+static _Atomic(struct log_pending *) switch_wanted; /* with those before it that were not taken yet */
+static atomic_uint n_switched;                     /* a futex */
 static atomic_bool running;
 static atomic_uint n_slots; /* no queue is at or after it; only grows */
 static _Atomic(struct log_queue *) queues[LOG_QUEUES];
@@ -74,6 +76,25 @@ void log_thread_reopen(void)
     atomic_store(&reopen_wanted, true);
     if (atomic_load(&state) != AWAKE)
         wake();
+}
+
+/* Waits on n_switched, which is read before the object is given away, so that the wake-up cannot be missed. */
+void log_thread_switch(struct log_pending *pending)
+{
+    const uint64_t end_ms = clock_monotonic_ns() / 1000000 + LOG_SWITCH_MS;
+    const unsigned before = atomic_load(&n_switched);
+    const struct timespec step = {.tv_nsec = LOG_SWITCH_MS * 1000000l};
+
+    if (!log_thread_is_running()) {
+        log_output_switch(pending);
+        return;
+    }
+    log_pending_precede(pending, atomic_exchange(&switch_wanted, NULL));
+    atomic_store(&switch_wanted, pending);
+    if (atomic_load(&state) != AWAKE)
+        wake();
+    while (atomic_load(&n_switched) == before && clock_monotonic_ns() / 1000000 < end_ms)
+        syscall(SYS_futex, &n_switched, FUTEX_WAIT_PRIVATE, before, &step, NULL, 0);
 }
 
 /* The exchange publishes the queue's fields, its number included; it pairs with the acquire in queue_at. */
@@ -184,7 +205,7 @@ static bool is_wanted(unsigned now)
 {
     const unsigned n = atomic_load(&n_slots);
 
-    if (atomic_load(&stop_wanted) || atomic_load(&reopen_wanted))
+    if (atomic_load(&stop_wanted) || atomic_load(&reopen_wanted) || atomic_load(&switch_wanted) != NULL)
         return true;
     for (unsigned i = 0; i < n; i++) {
         struct log_queue *queue = queue_at(i);
@@ -197,15 +218,39 @@ static bool is_wanted(unsigned now)
     return false;
 }
 
-static void wait_as(unsigned new_state, bool stopping)
+/* `most_ms` UINT32_MAX: until woken. */
+static void wait_as(unsigned new_state, uint32_t most_ms, bool stopping)
 {
-    const struct timespec round = {.tv_nsec = LOG_DRAIN_MS * 1000000l};
+    const struct timespec round = {.tv_sec = most_ms / 1000, .tv_nsec = most_ms % 1000 * 1000000l};
 
     atomic_store(&state, new_state);
     if (stopping || !is_wanted(new_state))
-        syscall(SYS_futex, &state, FUTEX_WAIT_PRIVATE, new_state, new_state == ASLEEP ? NULL : &round, NULL,
+        syscall(SYS_futex, &state, FUTEX_WAIT_PRIVATE, new_state, most_ms == UINT32_MAX ? NULL : &round, NULL,
                 0);
     atomic_store(&state, AWAKE);
+}
+
+static void wait_for_lines(bool lines_come)
+{
+    const uint32_t due_ms = log_output_wait_ms();
+
+    if (lines_come)
+        wait_as(WAITING, due_ms < LOG_DRAIN_MS ? due_ms : LOG_DRAIN_MS, false);
+    else
+        wait_as(ASLEEP, due_ms, false);
+}
+
+/* All that was logged before the switch was wanted goes to the old targets. */
+static void switch_targets(bool stopping)
+{
+    struct log_pending *pending = atomic_exchange(&switch_wanted, NULL);
+
+    if (pending == NULL)
+        return;
+    drain_all(stopping);
+    log_output_switch(pending);
+    atomic_fetch_add(&n_switched, 1);
+    syscall(SYS_futex, &n_switched, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 static void *run(void *unused)
@@ -217,22 +262,23 @@ static void *run(void *unused)
     for (;;) {
         const bool stopping = atomic_load(&stop_wanted);
 
+        switch_targets(stopping);
         if (atomic_exchange(&reopen_wanted, false))
             log_output_reopen();
         const bool found = drain_all(stopping);
         const bool flushed = log_output_flush();
         const uint64_t now_ms = clock_monotonic_ns() / 1000000;
 
-        if (found || !flushed)
+        if (found)
             last_line_ms = now_ms;
         if (stopping && stop_at_ms == UINT64_MAX)
             stop_at_ms = now_ms + STOP_DRAIN_MS;
         if (stopping && ((!found && flushed) || now_ms >= stop_at_ms))
             return NULL;
         if (!stopping)
-            wait_as(now_ms - last_line_ms < LOG_AWAKE_MS ? WAITING : ASLEEP, false);
+            wait_for_lines(now_ms - last_line_ms < LOG_AWAKE_MS);
         else if (!flushed)
-            wait_as(WAITING, true);
+            wait_as(WAITING, LOG_DRAIN_MS, true);
     }
 }
 
@@ -265,4 +311,8 @@ void log_thread_stop(void)
         wake();
     pthread_join(thread, NULL);
     atomic_store_explicit(&running, false, memory_order_release);
+    struct log_pending *pending = atomic_exchange(&switch_wanted, NULL);
+
+    if (pending != NULL)
+        log_output_switch(pending);
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "engine/log.h"
 #include "engine/log_queue.h"
 
 #define LOG_QUEUES 1024u
@@ -19,6 +20,8 @@ void log_thread_stop(void);
 bool log_thread_is_running(void);
 /* Any thread. */
 void log_thread_reopen(void);
+/* Control thread: `pending` becomes the targets; see log_switch. At once when there is no log thread. */
+void log_thread_switch(struct log_pending *pending);
 
 /* Any thread: gives `queue` a number and hands its reading side to the log thread. Returns 0, or -ENOMEM when
  * all numbers are taken. */

@@ -1,43 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The access log's two formats. Combined is the well-known line with `key=value` pairs behind it, so that tools that know the line still read it;
+ * The access log's built-in forms; those with variables are in log_values.c. Combined is the well-known line with `key=value` pairs behind it, so that tools that know the line still read it;
  * JSON has one object per line. Times are seconds with microseconds; "-" (JSON: null) where something did not happen.
  */
 #include "proxy/access_log.h"
 
 #include "engine/log.h"
 #include "proxy/client.h"
+#include "proxy/log_values.h"
 #include "proxy/message.h"
+#include "proxy/termination.h"
 #include "proxy/text.h"
 
-#define LINE_RESERVE 6144u /* bytes asked of the log queue for one line */
-#define URI_MAX      1024u /* bytes of the request line that are logged */
-#define FIELD_MAX    512u  /* bytes of Referer and User-Agent that are logged */
-
-static void put_escaped(struct text *text, struct span value, size_t max, bool json)
-{
-    size_t room = (size_t)(text->end - text->at), len = value.len < max ? value.len : max;
-
-    text->at += json ? log_escape_json(text->at, room, value.p, len) : log_escape(text->at, room, value.p, len);
-}
-
-/* The request line as it came, without the empty line that may stand before it. */
-static struct span request_line(const struct exchange *exchange)
-{
-    struct span line = {exchange->head, (size_t)(exchange->path.p - exchange->head)};
-    const char *end;
-
-    while (line.len > 0 && (*line.p == '\r' || *line.p == '\n')) {
-        line.p++;
-        line.len--;
-    }
-    end = line.len > 0 ? memchr(line.p, '\n', line.len) : NULL;
-    if (end)
-        line.len = (size_t)(end - line.p);
-    if (line.len > 0 && line.p[line.len - 1] == '\r')
-        line.len--;
-    return line;
-}
+#define LINE_RESERVE 6144u /* bytes asked of the log queue for one line; the built-in forms never need them all */
 
 /* Seconds from the exchange's start, "0.001234"; or what stands for "did not happen". */
 static void put_seconds(struct text *text, uint64_t from_ns, uint64_t to_ns, const char *never)
@@ -58,11 +33,6 @@ static void put_seconds(struct text *text, uint64_t from_ns, uint64_t to_ns, con
     text_bytes(text, digits, sizeof(digits));
 }
 
-static uint64_t body_bytes(const struct exchange *exchange)
-{
-    return exchange->own_answer ? exchange->answer_bytes : exchange->download.moved;
-}
-
 static void put_address(struct text *text, const struct exchange *exchange)
 {
     text_span(text, client_address(exchange->client));
@@ -72,7 +42,7 @@ static void put_quoted(struct text *text, struct span value, size_t max)
 {
     text_literal(text, "\"");
     if (value.len > 0)
-        put_escaped(text, value, max, false);
+        log_put_escaped(text, value, max, false);
     else
         text_literal(text, "-");
     text_literal(text, "\"");
@@ -86,15 +56,15 @@ static void put_combined(struct text *text, struct exchange *exchange, uint64_t 
     text_literal(text, " - - [");
     text_string(text, exchange->service->log_time);
     text_literal(text, "] ");
-    put_quoted(text, request_line(exchange), URI_MAX);
+    put_quoted(text, log_request_line(exchange), LOG_URI_MAX);
     text_literal(text, " ");
     text_number(text, (uint64_t)exchange->status);
     text_literal(text, " ");
-    text_number(text, body_bytes(exchange));
+    text_number(text, log_body_bytes(exchange));
     text_literal(text, " ");
-    put_quoted(text, exchange_field(exchange, FIELD_REFERER), FIELD_MAX);
+    put_quoted(text, exchange_field(exchange, FIELD_REFERER), LOG_FIELD_MAX);
     text_literal(text, " ");
-    put_quoted(text, exchange_field(exchange, FIELD_USER_AGENT), FIELD_MAX);
+    put_quoted(text, exchange_field(exchange, FIELD_USER_AGENT), LOG_FIELD_MAX);
     text_literal(text, " upstream=");
     text_string(text, server ? server->name : "-");
     text_literal(text, " connect=");
@@ -111,9 +81,8 @@ static void put_combined(struct text *text, struct exchange *exchange, uint64_t 
     variables_put_request_id(text, exchange);
     if (exchange->why) {
         text_literal(text, " why=");
-        put_quoted(text, (struct span){exchange->why, strlen(exchange->why)}, FIELD_MAX);
+        put_quoted(text, (struct span){exchange->why, strlen(exchange->why)}, LOG_FIELD_MAX);
     }
-    text_literal(text, "\n");
 }
 
 static void put_member(struct text *text, const char *name, struct span value, size_t max)
@@ -125,7 +94,7 @@ static void put_member(struct text *text, const char *name, struct span value, s
         return;
     }
     text_literal(text, "\":\"");
-    put_escaped(text, value, max, true);
+    log_put_escaped(text, value, max, true);
     text_literal(text, "\"");
 }
 
@@ -153,6 +122,7 @@ static struct span span_of(const char *string)
 static void put_json(struct text *text, struct exchange *exchange, uint64_t end_ns)
 {
     const struct server *server = exchange->attempt.tried_last;
+    char termination[3];
 
     text_literal(text, "{\"time\":\"");
     text_string(text, exchange->service->iso_time);
@@ -160,15 +130,15 @@ static void put_json(struct text *text, struct exchange *exchange, uint64_t end_
     put_address(text, exchange);
     text_literal(text, "\"");
     put_number_member(text, "remote_port", exchange->client->port);
-    put_member(text, "request", request_line(exchange), URI_MAX);
+    put_member(text, "request", log_request_line(exchange), LOG_URI_MAX);
     put_member(text, "method", exchange_text(exchange, exchange->request.method), 64);
     put_member(text, "host", exchange->host, 255);
-    put_member(text, "uri", exchange_text(exchange, exchange->request.path), URI_MAX);
+    put_member(text, "uri", exchange_text(exchange, exchange->request.path), LOG_URI_MAX);
     put_number_member(text, "status", (uint64_t)exchange->status);
-    put_number_member(text, "bytes", body_bytes(exchange));
+    put_number_member(text, "bytes", log_body_bytes(exchange));
     put_number_member(text, "received", exchange->upload.moved);
-    put_member(text, "referer", exchange_field(exchange, FIELD_REFERER), FIELD_MAX);
-    put_member(text, "user_agent", exchange_field(exchange, FIELD_USER_AGENT), FIELD_MAX);
+    put_member(text, "referer", exchange_field(exchange, FIELD_REFERER), LOG_FIELD_MAX);
+    put_member(text, "user_agent", exchange_field(exchange, FIELD_USER_AGENT), LOG_FIELD_MAX);
     put_member(text, "upstream", span_of(server ? server->name : NULL), 256);
     put_time_member(text, "connect", exchange->started_ns, exchange->connected_ns);
     put_time_member(text, "first_byte", exchange->started_ns, exchange->first_byte_ns);
@@ -177,8 +147,10 @@ static void put_json(struct text *text, struct exchange *exchange, uint64_t end_
     text_literal(text, ",\"request_id\":\"");
     variables_put_request_id(text, exchange);
     text_literal(text, "\"");
-    put_member(text, "why", span_of(exchange->why), FIELD_MAX);
-    text_literal(text, "}\n");
+    termination_text(exchange, termination);
+    put_member(text, "termination", span_of(termination), 2);
+    put_member(text, "why", span_of(exchange->why), LOG_FIELD_MAX);
+    text_literal(text, "}");
 }
 
 void access_log_write(struct exchange *exchange)
@@ -194,10 +166,13 @@ void access_log_write(struct exchange *exchange)
     if (!line)
         return;
     service_read_date(exchange->service);
-    text = text_init(line, LINE_RESERVE);
-    if (settings->access_json)
+    text = text_init(line, LINE_RESERVE - 1);
+    if (settings->access_format->preset == LOG_PRESET_JSON)
         put_json(&text, exchange, end_ns);
-    else
+    else if (settings->access_format->preset == LOG_PRESET_COMBINED)
         put_combined(&text, exchange, end_ns);
+    else
+        log_values_put(&text, exchange, settings->access_format->text, settings->access_escape_json);
+    *text.at++ = '\n'; /* its room was kept */
     log_commit(text_len(&text));
 }

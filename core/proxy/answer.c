@@ -5,6 +5,7 @@
 #include "engine/log.h"
 #include "proxy/client.h"
 #include "proxy/message.h"
+#include "proxy/termination.h"
 #include "proxy/text.h"
 
 #include <stdio.h>
@@ -27,6 +28,7 @@ static void send_answer(struct exchange *exchange, struct own_head *head, struct
                           : stream_write(&client->stream, body.p, body.len);
     if (!queued) {
         exchange->service->counters.out_of_memory++;
+        termination_note(exchange, TERMINATION_RESOURCE);
         exchange_abort(exchange, head->status, "out of memory for an answer");
         client_cut(client);
         return;
@@ -95,6 +97,7 @@ static void redirect(struct exchange *exchange)
     variables_init(&variables, exchange);
     len = template_expand(exchange->location->redirect.to, variables_resolve, &variables, to, sizeof(to));
     if (len < 0 || !http_is_field_value((struct span){to, (size_t)len})) {
+        termination_note(exchange, TERMINATION_INTERNAL);
         exchange_fail(exchange, 500, "the redirect's target is too long, or has control characters");
         return;
     }
@@ -122,10 +125,12 @@ static void respond(struct exchange *exchange)
     }
     variables_init(&variables, exchange);
     len = template_expand(body, variables_resolve, &variables, text, sizeof(text));
-    if (len < 0)
+    if (len < 0) {
+        termination_note(exchange, TERMINATION_INTERNAL);
         exchange_fail(exchange, 500, "the response's body is too long");
-    else
+    } else {
         send_answer(exchange, &head, (struct span){text, (size_t)len}, false);
+    }
 }
 
 void answer_location(struct exchange *exchange)

@@ -11,6 +11,7 @@
 #include "proxy/message.h"
 #include "proxy/queue.h"
 #include "proxy/retry.h"
+#include "proxy/termination.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -129,6 +130,7 @@ static void log_failure(const struct exchange *exchange, const char *what, int e
 static void drop_failed(struct exchange *exchange, const char *what, int error)
 {
     log_failure(exchange, what, error);
+    termination_note_failure(exchange, error);
     attempt_drop(exchange, is_own_shortage(error) ? FAIRLEAD_CANCELLED : FAIRLEAD_FAILED);
 }
 
@@ -156,6 +158,7 @@ static void send_request(struct exchange *exchange)
     attempt->sent_before = attempt->link->stream.sent;
     if (!message_write_request(exchange, &attempt->link->stream) ||
         !body_replay(&exchange->upload, &attempt->link->stream)) {
+        termination_note(exchange, TERMINATION_INTERNAL);
         exchange_fail(exchange, 500, "the request head cannot be written");
         return;
     }
@@ -225,6 +228,7 @@ static void try_next(struct exchange *exchange, int status, const char *why)
             if (queue_enter(exchange))
                 return;
             exchange->service->counters.queue_full++;
+            termination_note_in(exchange, TERMINATION_PROXY, EXCHANGE_QUEUED);
             exchange_fail(exchange, exchange->attempt.count == 0 ? 503 : status,
                           exchange->location->proxy.group->queue_size > 0 ? "the queue is full" : "all servers are at max_conns");
             return;
@@ -235,6 +239,8 @@ static void try_next(struct exchange *exchange, int status, const char *why)
             return;
     }
     exchange->service->counters.no_upstream += exchange->attempt.count == 0;
+    if (exchange->attempt.count == 0)
+        termination_note_in(exchange, TERMINATION_SERVER, EXCHANGE_CONNECTING);
     exchange_fail(exchange, status, why);
 }
 
@@ -260,6 +266,7 @@ bool attempt_leave_queue(struct exchange *exchange)
     if (server == PICKER_FULL)
         return false;
     if (server < 0) {
+        termination_note(exchange, TERMINATION_SERVER);
         exchange_fail(exchange, exchange->attempt.count == 0 ? 503 : 502, "no server is available");
         return true;
     }
@@ -277,6 +284,8 @@ void attempt_failed(struct exchange *exchange, enum retry_cause cause, int statu
     int server;
 
     drop_failed(exchange, what, error);
+    if (cause == RETRY_INVALID_HEADER)
+        termination_note(exchange, TERMINATION_PROXY);
     server = may_retry ? pick(exchange) : PICKER_NONE;
     if (server == PICKER_FULL && queue_enter(exchange)) {
         retry_pay(exchange);

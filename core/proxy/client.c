@@ -7,6 +7,7 @@
 
 #include "engine/log.h"
 #include "proxy/exchange.h"
+#include "proxy/termination.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -134,6 +135,7 @@ static void refuse(struct client *client, int status, const char *why)
     }
     set_state(client, CLIENT_BUSY);
     client->exchange->close_client = true;
+    termination_note(client->exchange, status == 408 ? TERMINATION_CLIENT_TIMEOUT : TERMINATION_PROXY);
     exchange_fail(client->exchange, status, why);
 }
 
@@ -155,6 +157,7 @@ static void await_head(struct client *client)
 
     if (client->state == CLIENT_IDLE) {
         set_state(client, CLIENT_HEAD);
+        client->head_ns = client->service->worker->now_ns;
         stream_deadline(&client->stream, now_ms(client) + config->client_header_timeout_ms);
     }
     client->seen = client->stream.input_bytes;
@@ -283,8 +286,10 @@ static void pump(struct client *client)
         ;
     client->pumping = false;
     /* Requests that wait behind the live one must not sit on the shared blocks. */
-    if (client->state == CLIENT_BUSY && client->exchange->upload.done && !stream_gather(&client->stream, 0))
+    if (client->state == CLIENT_BUSY && client->exchange->upload.done && !stream_gather(&client->stream, 0)) {
+        termination_note(client->exchange, TERMINATION_RESOURCE);
         close_now(client, true);
+    }
 }
 
 /* Between requests: the clock starts when the last response has left. */
@@ -333,6 +338,7 @@ static void on_input(struct stream *stream)
         } else if (!client->exchange->upload.done) {
             exchange_client_moved(client->exchange);
         } else if (!stream_gather(stream, 0)) {
+            termination_note(client->exchange, TERMINATION_RESOURCE);
             close_now(client, true);
         }
         break;
@@ -370,6 +376,7 @@ static void timed_out(struct client *client)
 {
     bool sending = client->stream.n_pieces > 0;
 
+    termination_note(client->exchange, TERMINATION_CLIENT_TIMEOUT);
     if (sending) {
         client->service->counters.timeout_send++;
         close_now(client, true);
@@ -503,6 +510,7 @@ void client_accept(struct listening *listening, int fd)
     service->first_client = client;
     service->n_clients++;
     service->counters.connections++;
+    client->number = service->counters.connections << 10 | service->worker->config.number; /* 512 workers at most */
     stream_deadline(&client->stream, now_ms(client) + service->config->client_header_timeout_ms);
 }
 
@@ -518,5 +526,6 @@ void client_stop(struct client *client)
 
 void client_stop_now(struct client *client)
 {
+    termination_note(client->exchange, TERMINATION_KILLED);
     close_now(client, true);
 }

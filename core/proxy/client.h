@@ -37,6 +37,8 @@ struct client {
     struct client *next, *prev;
     uint64_t window_ms;       /* start of the minimum-rate window */
     uint64_t window_bytes;    /* what had moved by then */
+    uint64_t number;          /* different for each connection of the process */
+    uint64_t head_ns;         /* when the first byte of a head came that was not complete; 0: none */
     uint32_t requests;
     uint32_t seen;            /* bytes of an incomplete head that were parsed in vain */
     uint32_t lingered;        /* bytes thrown away */

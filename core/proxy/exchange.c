@@ -11,7 +11,9 @@
 #include "proxy/answer.h"
 #include "proxy/attempt.h"
 #include "proxy/client.h"
+#include "proxy/log_values.h"
 #include "proxy/queue.h"
+#include "proxy/termination.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -47,6 +49,8 @@ bool exchange_edge_allowed(enum exchange_state from, enum exchange_state to)
 void exchange_set_state(struct exchange *exchange, enum exchange_state state)
 {
     assert(exchange_edge_allowed(exchange->state, state));
+    if (state != EXCHANGE_DONE)
+        exchange->ended[0] = '\0'; /* what an earlier try ended by is over */
     exchange->state = state;
 }
 
@@ -83,6 +87,7 @@ struct exchange *exchange_create(struct client *client, const struct h1_request 
     memcpy(memory + fields_size, data, len);
     exchange->host = exchange_text(exchange, request->host);
     exchange->site = route_site(service->router, exchange->listen, exchange->host);
+    log_values_begin(exchange);
     body_init(&exchange->upload, request->body, BODY_NONE, request->content_length);
     body_init(&exchange->download, BODY_NONE, BODY_NONE, 0);
     return exchange;
@@ -180,6 +185,7 @@ void exchange_finish(struct exchange *exchange)
 
 void exchange_abort(struct exchange *exchange, int status, const char *why)
 {
+    termination_assume(exchange, TERMINATION_CLIENT);
     attempt_drop(exchange, FAIRLEAD_CANCELLED);
     exchange->service->counters.responses_cut++;
     if (!exchange->head_sent)
@@ -238,20 +244,24 @@ bool exchange_upload(struct exchange *exchange)
     case BODY_CUT:
         exchange->close_client = true;
         exchange->service->counters.client_aborts++;
+        termination_note(exchange, TERMINATION_CLIENT);
         exchange_fail(exchange, 400, "client ended in the middle of the request body");
         return false;
     case BODY_BAD:
         exchange->close_client = true;
+        termination_note(exchange, TERMINATION_PROXY);
         exchange_fail(exchange, h1_error_status(upload->error), h1_error_text(upload->error));
         return false;
     case BODY_TOO_LARGE:
         exchange->close_client = true;
         exchange->service->counters.limit_body++;
+        termination_note(exchange, TERMINATION_PROXY);
         exchange_fail(exchange, 413, "client_max_body_size");
         return false;
     default: /* a part of a run may have been moved: where the next request begins is not known any more */
         exchange->close_client = true;
         exchange->service->counters.out_of_memory++;
+        termination_note(exchange, TERMINATION_RESOURCE);
         exchange_fail(exchange, 503, "out of memory");
         return false;
     }
@@ -367,6 +377,7 @@ static void start_proxy(struct exchange *exchange)
         exchange->request.content_length > settings->client_max_body_size) {
         exchange->close_client = true;
         exchange->service->counters.limit_body++;
+        termination_note(exchange, TERMINATION_PROXY);
         exchange_fail(exchange, 413, "client_max_body_size");
         return;
     }
@@ -386,10 +397,13 @@ void exchange_start(struct exchange *exchange)
         exchange->close_client = true;
     if (request->method_id == METHOD_CONNECT || request->method_id == METHOD_TRACE) {
         exchange->close_client = true;
+        termination_note(exchange, TERMINATION_PROXY);
         exchange_fail(exchange, 405, "the method is not offered");
     } else if (!normalize_path(exchange)) {
+        termination_note(exchange, TERMINATION_PROXY);
         exchange_fail(exchange, 400, "the path cannot be normalised");
     } else if (is_loop(exchange)) {
+        termination_note(exchange, TERMINATION_PROXY);
         exchange_fail(exchange, 508, "forwarding loop");
     } else if (is_last_hop(exchange)) {
         answer_options(exchange);

@@ -51,6 +51,7 @@ struct attempt {
 struct waiting {
     struct exchange *next, *prev;
     uint64_t ticket, deadline_ms;
+    uint64_t since_ns;
 };
 
 struct exchange {
@@ -78,6 +79,10 @@ struct exchange {
     bool own_answer;         /* made here, not by a server */
     unsigned n_interim;
     uint64_t started_ns, connected_ns, first_byte_ns; /* CLOCK_MONOTONIC; 0: did not happen */
+    uint64_t head_ns;        /* when the first byte of the request's head came */
+    uint64_t queued_ns;      /* how long it has been in queues */
+    uint64_t sent_before;    /* bytes that the client had been given before */
+    char ended[2];           /* termination.h; 0: nothing was noted */
     uint64_t answer_bytes;   /* content of an own answer */
     const char *why;         /* for the log: what went wrong, constant text; NULL: nothing */
     uint64_t id[2];          /* request id, made when first wanted; {0,0} before */

@@ -6,6 +6,7 @@
 #include "engine/timers.h"
 #include "proxy/attempt.h"
 #include "proxy/client.h"
+#include "proxy/termination.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -121,6 +122,7 @@ static void fail_overdue(struct queue *queue, const struct waiters *waiters)
 
     while (waiters->first && waiters->first->waiting.deadline_ms <= now_ms) {
         queue->service->counters.queue_timeouts++;
+        termination_note(waiters->first, TERMINATION_SERVER_TIMEOUT);
         exchange_fail(waiters->first, 503, "queue timeout"); /* its end takes it out of the queue */
     }
 }
@@ -243,6 +245,7 @@ bool queue_enter(struct exchange *exchange)
     exchange->service->counters.queued++;
     waiting->ticket = atomic_fetch_add_explicit(&queue->line->next_ticket, 1, memory_order_relaxed);
     waiting->deadline_ms = exchange->service->worker->now_ms + group->queue_timeout_ms;
+    waiting->since_ns = exchange->service->worker->now_ns;
     waiting->next = NULL;
     waiting->prev = waiters->last;
     *(waiters->last ? &waiters->last->waiting.next : &waiters->first) = exchange;
@@ -265,6 +268,7 @@ void queue_leave(struct exchange *exchange)
     unsigned before;
 
     assert(exchange->state == EXCHANGE_QUEUED);
+    exchange->queued_ns += exchange->service->worker->now_ns - waiting->since_ns;
     *(waiting->prev ? &waiting->prev->waiting.next : &waiters->first) = waiting->next;
     *(waiting->next ? &waiting->next->waiting.prev : &waiters->last) = waiting->prev;
     waiting->next = waiting->prev = NULL;

@@ -5,10 +5,12 @@
 #include "proxy/attempt.h"
 #include "proxy/client.h"
 #include "proxy/message.h"
+#include "proxy/termination.h"
 
 static void out_of_memory(struct exchange *exchange, const char *why)
 {
     exchange->service->counters.out_of_memory++;
+    termination_note(exchange, TERMINATION_RESOURCE);
     exchange_fail(exchange, 502, why);
 }
 
@@ -72,6 +74,7 @@ static void begin_response(struct exchange *exchange, const struct received *rec
     exchange->status = response->status;
     if (!message_write_response(exchange, received, framing)) {
         exchange->status = 0;
+        termination_note(exchange, TERMINATION_INTERNAL);
         exchange_fail(exchange, 502, "the response head cannot be written");
         return;
     }

@@ -112,9 +112,10 @@ static inline void teardown(void)
 static inline struct log_config config_of(const char *access, const char *error)
 {
     return (struct log_config){
-        .sinks = {[LOG_SINK_ACCESS] = {.path = access}, [LOG_SINK_ERROR] = {.path = error}},
+        .sinks = {[LOG_SINK_ACCESS] = {.path = access, .facility = LOG_LOCAL3},
+                  [LOG_SINK_ERROR] = {.path = error, .facility = LOG_DAEMON}},
         .level = LOG_INFO,
-        .facility = LOG_DAEMON,
+        .access_priority = LOG_INFO,
         .queue_size = QUEUE_BYTES,
     };
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The promises of engine/log.h about where lines go, above all when a place does not take them: a full disk,
- * a stuck stderr, and a syslog daemon, which a test socket stands in for, that hangs or restarts.
+ * and a stuck stderr.
  */
 #include "engine/log.h"
 
@@ -10,8 +10,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "tests/unit/log_fixture.h"
 
@@ -45,98 +43,6 @@ START_TEST(a_path_that_cannot_be_opened_is_named)
 }
 END_TEST
 
-static int listen_syslog(void)
-{
-    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    strcpy(address.sun_path, socket_path);
-    unlink(socket_path);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-    return fd;
-}
-
-static void expect_syslog(int fd, int priority, const char *message)
-{
-    char got[1024], expected[256];
-    const ssize_t len = recv(fd, got, sizeof(got) - 1, 0);
-    char *text;
-
-    ck_assert_int_gt(len, 0);
-    got[len] = '\0';
-    snprintf(expected, sizeof(expected), "<%d>", priority);
-    ck_assert_msg(strncmp(got, expected, strlen(expected)) == 0, "got %s", got);
-    text = got + strlen(expected);
-    ck_assert_msg(text[3] == ' ' && text[6] == ' ' && text[9] == ':' && text[12] == ':' && text[15] == ' ',
-                  "got %s", got);
-    snprintf(expected, sizeof(expected), "fairlead[%d]: %s", (int)getpid(), message);
-    ck_assert_str_eq(text + 16, expected);
-}
-
-START_TEST(syslog_gets_both_logs_in_the_form_of_syslog_3)
-{
-    struct log_config config = config_of("syslog", error_path);
-    const int fd = listen_syslog();
-
-    config.sinks[LOG_SINK_ERROR].syslog = true;
-    log_set_syslog_path(socket_path);
-    start_log(config);
-    log_write(LOG_WARNING, "server down name=b");
-    ck_assert(put_line("GET / 200\n", 10));
-    expect_syslog(fd, LOG_DAEMON | LOG_WARNING, "server down name=b");
-    expect_syslog(fd, LOG_DAEMON | LOG_INFO, "GET / 200");
-    end_log();
-    ck_assert(file_contains(error_path, "server down name=b\n"));
-    close(fd);
-}
-END_TEST
-
-START_TEST(a_restarted_syslog_is_found_again)
-{
-    struct log_config config = config_of(NULL, "syslog");
-    int fd = listen_syslog();
-
-    log_set_syslog_path(socket_path);
-    start_log(config);
-    log_write(LOG_ERR, "first");
-    expect_syslog(fd, LOG_DAEMON | LOG_ERR, "first");
-    close(fd);
-    fd = listen_syslog();
-    log_write(LOG_ERR, "second");
-    expect_syslog(fd, LOG_DAEMON | LOG_ERR, "second");
-    end_log();
-    close(fd);
-}
-END_TEST
-
-START_TEST(a_hanging_syslog_stops_nothing_and_is_counted)
-{
-    struct log_config config = config_of(access_path, NULL);
-    struct log_counters before, after;
-    const int fd = listen_syslog();
-    const uint64_t start = now_ms();
-
-    config.sinks[LOG_SINK_ACCESS].syslog = true;
-    log_set_syslog_path(socket_path);
-    log_counters(&before);
-    start_log(config);
-    for (int i = 0; i < 2000; i++) {
-        while (!put_line("a line of the access log\n", 25))
-            sched_yield();
-    }
-    ck_assert(put_line("the end\n", 8));
-    wait_for(access_path, "the end\n");
-    ck_assert_uint_lt(now_ms() - start, PATIENCE_MS);
-    end_log();
-    log_counters(&after);
-    ck_assert_uint_ge(after.write_errors - before.write_errors, 1000);
-    ck_assert(file_contains(stderr_path, "log cannot be written path=/tmp/fairlead-log-"));
-    close(fd);
-}
-END_TEST
-
 START_TEST(a_full_disk_is_counted_told_once_and_keeps_nothing_else_waiting)
 {
     struct log_counters before, after;
@@ -164,13 +70,16 @@ START_TEST(a_full_disk_is_counted_told_once_and_keeps_nothing_else_waiting)
 END_TEST
 
 /* A limit on the file's size stands in for a disk that fills up within a line and is emptied again. */
-START_TEST(a_line_written_in_part_does_not_swallow_the_next)
+START_TEST(a_line_written_in_part_is_completed_when_there_is_room_again)
 {
     struct rlimit old, tight;
 
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
     tight = old;
     tight.rlim_cur = 15;
+    struct log_counters before, after;
+
+    log_counters(&before);
     open_log(config_of(access_path, NULL));
     ck_assert(put_line("0123456789\n", 11));
     ck_assert(put_line("abcdefghij\n", 11));
@@ -189,8 +98,74 @@ START_TEST(a_line_written_in_part_does_not_swallow_the_next)
     size_t len;
     char *text = read_all(access_path, &len);
 
-    ck_assert_str_eq(text, "0123456789\nabcd\nnext\n");
+    ck_assert_str_eq(text, "0123456789\nabcdefghij\nnext\n");
     free(text);
+    log_counters(&after);
+    ck_assert_uint_eq(after.sink_dropped[LOG_SINK_ACCESS] - before.sink_dropped[LOG_SINK_ACCESS], 1);
+    ck_assert_uint_eq(after.dropped - before.dropped, 1);
+}
+END_TEST
+
+/* The file is left by a reopening while it holds the first half of a line: the other half is for no other file. */
+START_TEST(the_rest_of_a_cut_line_does_not_get_into_the_next_file)
+{
+    struct rlimit old, tight;
+    char moved[128];
+
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = old;
+    tight.rlim_cur = 4;
+    snprintf(moved, sizeof(moved), "%s.0", access_path);
+    open_log(config_of(access_path, NULL));
+    ck_assert(put_line("abcdefghij\n", 11));
+    const int tightened = setrlimit(RLIMIT_FSIZE, &tight);
+    const int started = log_start();
+
+    sleep_ms(5 * LOG_DRAIN_MS);
+    const int renamed = rename(access_path, moved);
+
+    log_reopen();
+    for (int i = 0; i < PATIENCE_MS && access(access_path, F_OK) != 0; i++)
+        sleep_ms(1);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+    ck_assert(tightened == 0 && started == 0 && renamed == 0);
+    ck_assert(put_line("next\n", 5));
+    end_log();
+    size_t len;
+    char *text = read_all(access_path, &len);
+
+    ck_assert_str_eq(text, "next\n");
+    free(text);
+}
+END_TEST
+
+/* A named pipe that nobody reads takes 64 KiB, and more when it is emptied. */
+START_TEST(a_log_that_takes_lines_again_says_how_many_are_missing)
+{
+    static char got[65536];
+    char wanted[96];
+    struct log_counters before, after;
+
+    log_counters(&before);
+    ck_assert_int_eq(mkfifo(access_path, 0600), 0);
+    const int reader = open(access_path, O_RDONLY | O_NONBLOCK);
+
+    start_log(config_of(access_path, error_path));
+    for (int i = 0; i < 20000; i++)
+        while (!put_line("a line of the access log\n", 25))
+            sched_yield();
+    wait_for(error_path, "log takes no lines, they are dropped path=/tmp/fairlead-log-");
+    for (const uint64_t end = now_ms() + PATIENCE_MS; !file_contains(error_path, "log can be written again");) {
+        ck_assert(now_ms() < end);
+        if (read(reader, got, sizeof(got)) <= 0)
+            sleep_ms(5);
+    }
+    end_log();
+    log_counters(&after);
+    snprintf(wanted, sizeof(wanted), "dropped=%llu\n",
+             (unsigned long long)(after.sink_dropped[LOG_SINK_ACCESS] - before.sink_dropped[LOG_SINK_ACCESS]));
+    ck_assert_msg(file_contains(error_path, wanted), "%s", wanted);
+    close(reader);
 }
 END_TEST
 
@@ -223,11 +198,10 @@ static Suite *log_sinks_suite(void)
 
     tcase_add_test(sinks, files_are_appended_to_and_not_for_everyone);
     tcase_add_test(sinks, a_path_that_cannot_be_opened_is_named);
-    tcase_add_test(sinks, syslog_gets_both_logs_in_the_form_of_syslog_3);
-    tcase_add_test(sinks, a_restarted_syslog_is_found_again);
-    tcase_add_test(sinks, a_hanging_syslog_stops_nothing_and_is_counted);
     tcase_add_test(sinks, a_full_disk_is_counted_told_once_and_keeps_nothing_else_waiting);
-    tcase_add_test(sinks, a_line_written_in_part_does_not_swallow_the_next);
+    tcase_add_test(sinks, a_line_written_in_part_is_completed_when_there_is_room_again);
+    tcase_add_test(sinks, the_rest_of_a_cut_line_does_not_get_into_the_next_file);
+    tcase_add_test(sinks, a_log_that_takes_lines_again_says_how_many_are_missing);
     tcase_add_test(sinks, a_stuck_stderr_keeps_no_other_sink_waiting);
     return suite;
 }

@@ -6,6 +6,7 @@
  * stands between the tables is written by people. `test_manual --write FILE` makes the tables of FILE anew;
  * without arguments the tests ask whether that would change anything. One thread.
  */
+#include "config/log_format.h"
 #include "config/schema.h"
 #include "config/template.h"
 #include "config/units.h"
@@ -39,6 +40,7 @@ static void put_type(const struct key *key, FILE *out)
                                         [KEY_STRING] = "string",
                                         [KEY_PATH] = "path",
                                         [KEY_DESTINATION] = "string",
+                                        [KEY_LOG_FORMAT] = "string",
                                         [KEY_TEMPLATE] = "string with variables",
                                         [KEY_GROUP] = "group",
                                         [KEY_NAMED] = "group of named groups",
@@ -126,6 +128,14 @@ static void put_variables(FILE *out)
 #undef X
 }
 
+static void put_log_variables(FILE *out)
+{
+    fputs("| variable | what it is |\n|---|---|\n| `$http_NAME` | a field of the request, `_` for `-`: `$http_user_agent` |\n", out);
+#define X(id, name, sentence) fputs("| `$" name "` | " sentence " |\n", out);
+    LOG_VARIABLES(X)
+#undef X
+}
+
 /* Writes the table of that name. Returns false when there is none. */
 static bool put_table(const char *name, size_t len, FILE *out)
 {
@@ -134,6 +144,10 @@ static bool put_table(const char *name, size_t len, FILE *out)
             put_keys(c, out);
             return true;
         }
+    if (len == strlen("log variables") && strncmp(name, "log variables", len) == 0) {
+        put_log_variables(out);
+        return true;
+    }
     if (len != strlen("variables") || strncmp(name, "variables", len) != 0)
         return false;
     put_variables(out);
