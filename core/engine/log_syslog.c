@@ -262,7 +262,9 @@ static bool datagram_failed(struct log_syslog *syslog, int error, size_t next, u
 
 static void send_datagrams(struct log_syslog *syslog, uint64_t now_ms)
 {
-    while (syslog->start < syslog->end) {
+    unsigned left = syslog->kind == LOG_SYSLOG_UDP ? LOG_SYSLOG_BURST : UINT32_MAX;
+
+    while (syslog->start < syslog->end && left-- > 0) {
         size_t begin, next;
 
         frame_at(syslog, syslog->start, &begin, &next);

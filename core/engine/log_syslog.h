@@ -18,6 +18,7 @@
 
 #define LOG_SYSLOG_BUFFER     (256u * 1024u) /* bytes of messages that wait */
 #define LOG_SYSLOG_MESSAGE    9216u          /* bytes of one, at most */
+#define LOG_SYSLOG_BURST      64u            /* UDP: messages of one flush; more at once would overrun the receiver's buffer */
 #define LOG_SYSLOG_RETRY_MS   200u           /* after the first attempt to connect that fails; then twice that */
 #define LOG_SYSLOG_RETRY_MAX_MS 10000u       /* at most; a second where the daemon is on this machine */
 #define LOG_SYSLOG_TIMEOUT_MS 10000u         /* of TCP: how long sent bytes may stay without an answer */
