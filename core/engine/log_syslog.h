@@ -21,7 +21,9 @@
 #define LOG_SYSLOG_BURST      64u            /* UDP: messages of one flush; more at once would overrun the receiver's buffer */
 #define LOG_SYSLOG_RETRY_MS   200u           /* after the first attempt to connect that fails; then twice that */
 #define LOG_SYSLOG_RETRY_MAX_MS 10000u       /* at most; a second where the daemon is on this machine */
-#define LOG_SYSLOG_TIMEOUT_MS 10000u         /* of TCP: how long sent bytes may stay without an answer */
+/* Of TCP: how long bytes may stay unsent or without an answer. A daemon that hangs for that long is left, too: so it
+ * is not short. */
+#define LOG_SYSLOG_TIMEOUT_MS 60000u
 #define LOG_SYSLOG_LOOK_MS    100u           /* how often a daemon that takes nothing is offered something */
 #define LOG_SYSLOG_NEWS_MS    1000u          /* between two pieces of news, so that a struggle is no flood */
 
