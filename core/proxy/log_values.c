@@ -184,7 +184,7 @@ static struct span request_id(struct value *value)
     return made(value);
 }
 
-/* One more than the exchange's head has behind it is the normalised path. */
+/* Behind the copy of the head stands the normalised path (exchange_create). */
 static uint64_t head_bytes(const struct exchange *exchange)
 {
     return (uint64_t)(exchange->path.p - exchange->head);

@@ -373,6 +373,55 @@ START_TEST(what_a_broken_tcp_connection_had_not_delivered_is_sent_again)
 }
 END_TEST
 
+static void switch_to(struct log_config config)
+{
+    struct log_pending *pending;
+    const char *path;
+
+    ck_assert_int_eq(log_prepare(&config, &pending, &path), 0);
+    log_switch(pending);
+}
+
+/* One listener, and one accept: a second connection would not be read from. */
+START_TEST(a_switch_to_the_same_syslog_keeps_the_connection)
+{
+    const int listener = bind_inet(SOCK_STREAM, AF_INET, 0);
+    struct log_config config = config_to(LOG_SYSLOG_TCP, "syslog", NULL);
+
+    start_log(config);
+    ck_assert(put_line("first\n", 6));
+    const int fd = accept_one(listener);
+
+    check_5424(receive(fd, true), LOG_LOCAL3 | LOG_INFO, "fairlead", "access", "first");
+    config.tag = "other";
+    config.sinks[LOG_SINK_ACCESS].facility = LOG_LOCAL5;
+    switch_to(config);
+    ck_assert(put_line("second\n", 7));
+    check_5424(receive(fd, true), LOG_LOCAL5 | LOG_INFO, "other", "access", "second");
+    end_log();
+    close(fd);
+    close(listener);
+}
+END_TEST
+
+START_TEST(a_switch_to_another_syslog_takes_the_lines_after_it)
+{
+    const int old = bind_inet(SOCK_DGRAM, AF_INET, 0);
+
+    start_log(config_to(LOG_SYSLOG_UDP, "syslog", NULL));
+    const int new = bind_inet(SOCK_DGRAM, AF_INET, 0);
+
+    ck_assert(put_line("before\n", 7));
+    switch_to(config_to(LOG_SYSLOG_UDP, "syslog", NULL));
+    ck_assert(put_line("after\n", 6));
+    check_5424(receive(old, false), LOG_LOCAL3 | LOG_INFO, "fairlead", "access", "before");
+    check_5424(receive(new, false), LOG_LOCAL3 | LOG_INFO, "fairlead", "access", "after");
+    end_log();
+    close(old);
+    close(new);
+}
+END_TEST
+
 /* Nothing but stderr is left to tell it. */
 START_TEST(without_an_error_file_stderr_is_told)
 {
@@ -400,6 +449,8 @@ static Suite *log_syslog_suite(void)
     tcase_add_test(trouble, a_udp_syslog_that_is_not_there_is_waited_for_by_nobody);
     tcase_add_test(trouble, what_a_broken_tcp_connection_had_not_delivered_is_sent_again);
     tcase_add_test(trouble, without_an_error_file_stderr_is_told);
+    tcase_add_test(forms, a_switch_to_the_same_syslog_keeps_the_connection);
+    tcase_add_test(forms, a_switch_to_another_syslog_takes_the_lines_after_it);
     return suite;
 }
 
