@@ -13,8 +13,8 @@ static const char *const variable_names[] = {
     LOG_VARIABLES(X)
 #undef X
 };
-static const struct template_names log_names = {variable_names, sizeof variable_names / sizeof variable_names[0],
-                                                 LOG_VAR_HTTP_FIELD};
+static const struct template_names log_names = {
+    variable_names, sizeof variable_names / sizeof variable_names[0], LOG_VAR_HTTP_FIELD};
 
 static const struct {
     const char *name, *text;
@@ -42,7 +42,8 @@ static int fail_word(const char *source, char *error, size_t error_size)
     if (nearest.best != NULL)
         snprintf(error, error_size, "cannot be \"%.64s\"; did you mean \"%s\"?", source, nearest.best);
     else
-        snprintf(error, error_size, "is \"%.64s\", which is no form that is built in, and has no variable", source);
+        snprintf(error, error_size, "is \"%.64s\", which is no form that is built in, and has no variable",
+                 source);
     return -EINVAL;
 }
 

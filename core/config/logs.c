@@ -38,11 +38,13 @@ static void read_server(struct loader *loader, struct place place, struct log_se
     struct addresses addresses;
     size_t i = 0;
 
-    while (i < sizeof schemes / sizeof schemes[0] && strncmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) != 0)
+    while (i < sizeof schemes / sizeof schemes[0] &&
+           strncmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) != 0)
         i++;
     if (i == sizeof schemes / sizeof schemes[0]) {
         errors_add(loader->errors, place,
-                   "\"syslog_server\" is \"%s\", but must be as in \"unix:/dev/log\", \"udp:10.0.0.1:514\" or \"tcp:[::1]:601\"",
+                   "\"syslog_server\" is \"%s\", but must be as in \"unix:/dev/log\", \"udp:10.0.0.1:514\" "
+                   "or \"tcp:[::1]:601\"",
                    text);
         return;
     }

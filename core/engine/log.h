@@ -30,8 +30,8 @@ struct log_target {
     int facility; /* of <syslog.h> */
 };
 
-/* LOCAL: datagrams to a unix socket, in the form of syslog(3). The others take RFC 5424 messages, over UDP one
- * per datagram (RFC 5426), over TCP with their length in front (RFC 6587 3.4.1). */
+/* LOCAL: datagrams to a unix socket, in the form of syslog(3). The others take RFC 5424 messages, over UDP
+ * one per datagram (RFC 5426), over TCP with their length in front (RFC 6587 3.4.1). */
 enum log_syslog_kind { LOG_SYSLOG_LOCAL, LOG_SYSLOG_UDP, LOG_SYSLOG_TCP };
 
 /* Where syslog is. All zero: /dev/log. What it points to is copied. */
@@ -57,9 +57,9 @@ struct log_queue;   /* of one thread */
 struct log_pending; /* targets that are open, and not in use yet */
 
 struct log_counters {
-    uint64_t lines;                    /* taken out of the queues */
-    uint64_t dropped;                  /* never in a file: the queue was full, or one of the next */
-    uint64_t sink_dropped[LOG_SINKS];  /* the file did not take them */
+    uint64_t lines;                   /* taken out of the queues */
+    uint64_t dropped;                 /* never in a file: the queue was full, or one of the next */
+    uint64_t sink_dropped[LOG_SINKS]; /* the file did not take them */
     uint64_t write_errors;
     uint64_t syslog_lines, syslog_dropped; /* that syslog took; that it did not take */
 };
@@ -68,12 +68,12 @@ struct log_counters {
  * *path (NULL: memory is short). */
 int log_open(const struct log_config *config, const char **path) __attribute__((warn_unused_result));
 /*
- * A reload, in two steps. log_prepare opens what `config` names and is not open yet, and changes nothing: a path
- * that stays the same stays open as it is. Returns as log_open does. log_switch then makes them the targets: lines
- * that were logged before it go to the old ones, lines logged after it returns to the new. It waits for the log
- * thread, LOG_SWITCH_MS at most (a disk may hang; then the switch is made as soon as that is over). log_discard
- * is for those who decide otherwise. Each takes the object. The size of the queues stays as it is until a
- * restart. Control thread.
+ * A reload, in two steps. log_prepare opens what `config` names and is not open yet, and changes nothing: a
+ * path that stays the same stays open as it is. Returns as log_open does. log_switch then makes them the
+ * targets: lines that were logged before it go to the old ones, lines logged after it returns to the new. It
+ * waits for the log thread, LOG_SWITCH_MS at most (a disk may hang; then the switch is made as soon as that
+ * is over). log_discard is for those who decide otherwise. Each takes the object. The size of the queues
+ * stays as it is until a restart. Control thread.
  */
 #define LOG_SWITCH_MS 500u
 int log_prepare(const struct log_config *config, struct log_pending **pending, const char **path)

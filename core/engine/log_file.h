@@ -2,9 +2,9 @@
 /*
  * A place that takes lines: a file, stderr, or nowhere. Lines are gathered in a staging buffer and written in
  * large pieces. Log thread only (control thread while there is none). A sink that cannot take more right now
- * keeps what it has staged; a sink that fails loses it, counted, and tries again with the next lines. Only the
- * rest of a line whose beginning was written is kept, and goes first when the sink takes bytes again: so a file
- * never has a line that is cut, unless it is left for good.
+ * keeps what it has staged; a sink that fails loses it, counted, and tries again with the next lines. Only
+ * the rest of a line whose beginning was written is kept, and goes first when the sink takes bytes again: so
+ * a file never has a line that is cut, unless it is left for good.
  */
 #ifndef FAIRLEAD_ENGINE_LOG_FILE_H
 #define FAIRLEAD_ENGINE_LOG_FILE_H
@@ -44,13 +44,13 @@ struct log_file {
     bool may_block; /* not our own open file and not a regular file: ask before each write */
     bool torn;      /* what is staged begins within a line */
     size_t staged;
-    char *staging;      /* owned; mapped, so it costs nothing until it is used */
-    enum log_sink sink; /* for the counters */
+    char *staging;           /* owned; mapped, so it costs nothing until it is used */
+    enum log_sink sink;      /* for the counters */
     struct log_tally *tally; /* borrowed for good */
     struct log_complaint complaint;
-    int error;          /* errno of the last write; 0: it went well */
-    uint64_t lost;      /* lines since the last LOG_BACK */
-    enum log_news told; /* what the last news was */
+    int error;           /* errno of the last write; 0: it went well */
+    uint64_t lost;       /* lines since the last LOG_BACK */
+    enum log_news told;  /* what the last news was */
     int64_t told_second; /* a second has one piece of news at most, so that a struggle is no flood */
 };
 

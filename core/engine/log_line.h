@@ -51,8 +51,8 @@ size_t log_prefix_error(char *out, const struct log_stamp *stamp, int priority, 
  * has LOG_SYSLOG_PREFIX_MAX bytes. Returns the length. */
 size_t log_prefix_local(char *out, const struct log_stamp *stamp, int facility_priority,
                         const struct log_identity *identity);
-/* "<28>1 2026-11-23T05:14:01+01:00 web1 fairlead 1234 error - " (RFC 5424 6), `msgid` the word before the dash.
- * As above. */
+/* "<28>1 2026-11-23T05:14:01+01:00 web1 fairlead 1234 error - " (RFC 5424 6), `msgid` the word before the
+ * dash. As above. */
 size_t log_prefix_remote(char *out, const struct log_stamp *stamp, int facility_priority,
                          const struct log_identity *identity, const char *msgid);
 

@@ -78,7 +78,8 @@ static void put_access(const char *line, size_t len)
     if (!output.targets.to_syslog[LOG_SINK_ACCESS])
         return;
     log_stamp_set(&output.stamp, output.second);
-    send_to_syslog(LOG_SINK_ACCESS, output.targets.access_priority, line, line[len - 1] == '\n' ? len - 1 : len);
+    send_to_syslog(LOG_SINK_ACCESS, output.targets.access_priority, line,
+                   line[len - 1] == '\n' ? len - 1 : len);
 }
 
 static void put_error_file(int priority, uint32_t thread, const char *message, size_t len)

@@ -35,8 +35,8 @@ void log_output_begin(void);
 void log_output_record(const struct log_record *record, const char *payload, uint32_t thread);
 /* A message of the log about itself, to the error sink. */
 void log_output_message(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Writes and sends, and tells what there is to tell of the targets. Returns false when something is left because a
- * target would block. */
+/* Writes and sends, and tells what there is to tell of the targets. Returns false when something is left
+ * because a target would block. */
 bool log_output_flush(void);
 /* In how many milliseconds a flush is due though no line has come; UINT32_MAX: not at all. */
 uint32_t log_output_wait_ms(void);

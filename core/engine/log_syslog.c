@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The connection to a syslog daemon; see log_syslog.h. Our own and not syslog(3)'s, which may block for as long
- * as the daemon hangs, and then every log would stand still.
+ * The connection to a syslog daemon; see log_syslog.h. Our own and not syslog(3)'s, which may block for as
+ * long as the daemon hangs, and then every log would stand still.
  *
- * Over TCP a message leaves the buffer only when the peer's kernel has acknowledged it: what was on the way when
- * the connection broke is sent again over the next one. So a daemon that is restarted loses only what it had and
- * did not read; but a message may come twice.
+ * Over TCP a message leaves the buffer only when the peer's kernel has acknowledged it: what was on the way
+ * when the connection broke is sent again over the next one. So a daemon that is restarted loses only what it
+ * had and did not read; but a message may come twice.
  */
 #include "engine/log_syslog.h"
 
@@ -35,10 +35,12 @@ static void copy_address(struct log_syslog *syslog, const struct log_syslog_serv
         syslog->address.un = (struct sockaddr_un){.sun_family = AF_UNIX, .sun_path = LOCAL_PATH};
         syslog->address_len = sizeof(syslog->address.un);
     }
-    snprintf(syslog->name, sizeof(syslog->name), "%s", server->name != NULL ? server->name : "unix:" LOCAL_PATH);
+    snprintf(syslog->name, sizeof(syslog->name), "%s",
+             server->name != NULL ? server->name : "unix:" LOCAL_PATH);
 }
 
-int log_syslog_init(struct log_syslog *syslog, const struct log_syslog_server *server, struct log_tally *tally)
+int log_syslog_init(struct log_syslog *syslog, const struct log_syslog_server *server,
+                    struct log_tally *tally)
 {
     char *buffer = mmap(NULL, LOG_SYSLOG_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -97,7 +99,8 @@ void log_syslog_fini(struct log_syslog *syslog)
     syslog->buffer = NULL;
 }
 
-/* Moved together only when that gives much: so a byte is moved a few times at most, however slow the daemon. */
+/* Moved together only when that gives much: so a byte is moved a few times at most, however slow the daemon.
+ */
 static bool make_room(struct log_syslog *syslog, size_t size)
 {
     if (LOG_SYSLOG_BUFFER - syslog->end >= size)
@@ -111,7 +114,8 @@ static bool make_room(struct log_syslog *syslog, size_t size)
     return true;
 }
 
-void log_syslog_add(struct log_syslog *syslog, const char *prefix, size_t prefix_len, const char *text, size_t len)
+void log_syslog_add(struct log_syslog *syslog, const char *prefix, size_t prefix_len, const char *text,
+                    size_t len)
 {
     assert(prefix_len + len <= LOG_SYSLOG_MESSAGE);
     if (!make_room(syslog, LENGTH_MAX + prefix_len + len)) {
@@ -232,9 +236,9 @@ static bool is_no_room(int error)
 }
 
 /*
- * A send of datagrams has failed. Returns true when it is worth going on at once. A local daemon that was restarted
- * leaves a dead connection, and a new one may be had now. Of UDP the refusal is that of a message before, which is
- * lost; whether the next is refused is not known before its answer comes.
+ * A send of datagrams has failed. Returns true when it is worth going on at once. A local daemon that was
+ * restarted leaves a dead connection, and a new one may be had now. Of UDP the refusal is that of a message
+ * before, which is lost; whether the next is refused is not known before its answer comes.
  */
 static bool datagram_failed(struct log_syslog *syslog, int error, size_t next, uint64_t now_ms)
 {
@@ -283,7 +287,8 @@ static void send_datagrams(struct log_syslog *syslog, uint64_t now_ms)
     }
 }
 
-/* Lets go of the messages that have arrived. The kernel still answers this for a connection that has broken. */
+/* Lets go of the messages that have arrived. The kernel still answers this for a connection that has broken.
+ */
 static void settle_stream(struct log_syslog *syslog)
 {
     int unsettled = 0;

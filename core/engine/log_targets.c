@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From a configuration to open targets, and from one set of targets to the next; see log_targets.h. The functions
- * of a struct log_pending run on the control thread, which also remembers the paths of the targets in use, those of
- * log_targets on the log thread (control thread while there is none).
+ * From a configuration to open targets, and from one set of targets to the next; see log_targets.h. The
+ * functions of a struct log_pending run on the control thread, which also remembers the paths of the targets
+ * in use, those of log_targets on the log thread (control thread while there is none).
  */
 #include "engine/log_targets.h"
 
@@ -15,7 +15,7 @@
 
 struct log_pending {
     struct log_targets targets;
-    bool keep[LOG_SINKS]; /* the path is that of the targets in use, and their file goes on */
+    bool keep[LOG_SINKS];   /* the path is that of the targets in use, and their file goes on */
     char *paths[LOG_SINKS]; /* owned; NULL: to no file */
     int level;
     struct log_pending *before; /* owned; NULL: none */
@@ -79,7 +79,8 @@ int log_pending_create(const struct log_config *config, struct log_pending **res
         if (error < 0 && error != -ENOMEM)
             *path = config->sinks[sink].path;
     }
-    if (error == 0 && (pending->targets.to_syslog[LOG_SINK_ACCESS] || pending->targets.to_syslog[LOG_SINK_ERROR]))
+    if (error == 0 &&
+        (pending->targets.to_syslog[LOG_SINK_ACCESS] || pending->targets.to_syslog[LOG_SINK_ERROR]))
         error = log_syslog_init(&pending->targets.syslog, &config->syslog, &tally);
     if (error < 0) {
         log_pending_destroy(pending);
@@ -150,8 +151,8 @@ static void replace(struct log_targets *targets, struct log_pending *pending)
     log_pending_destroy(pending);
 }
 
-/* The oldest first: each was compared with the one before it. As many as there were reloads while the log thread
- * was held up. */
+/* The oldest first: each was compared with the one before it. As many as there were reloads while the log
+ * thread was held up. */
 void log_targets_replace(struct log_targets *targets, struct log_pending *pending)
 {
     struct log_pending *oldest = NULL;

@@ -26,11 +26,11 @@ struct log_targets {
 
 #define LOG_TARGETS_NONE                                                                                     \
     {                                                                                                        \
-        .files = {{.fd = -1}, {.fd = -1}}, .syslog = {.fd = -1}                                              \
+        .files = {{.fd = -1}, {.fd = -1}}, .syslog = {.fd = -1 }                                             \
     }
 
-/* `pending` becomes the targets and is freed. A file whose path stays and a syslog whose address stays go on with
- * what they have staged; the others are closed, and what they have staged is lost and counted. */
+/* `pending` becomes the targets and is freed. A file whose path stays and a syslog whose address stays go on
+ * with what they have staged; the others are closed, and what they have staged is lost and counted. */
 void log_targets_replace(struct log_targets *targets, struct log_pending *pending);
 void log_targets_close(struct log_targets *targets);
 /* Control thread: none are in use any more. */

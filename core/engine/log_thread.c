@@ -42,7 +42,7 @@ static _Alignas(64) atomic_uint state;
 static _Alignas(64) atomic_bool stop_wanted;
 static atomic_bool reopen_wanted;
 static _Atomic(struct log_pending *) switch_wanted; /* with those before it that were not taken yet */
-static atomic_uint n_switched;                     /* a futex */
+static atomic_uint n_switched;                      /* a futex */
 static atomic_bool running;
 static atomic_uint n_slots; /* no queue is at or after it; only grows */
 static _Atomic(struct log_queue *) queues[LOG_QUEUES];
@@ -78,7 +78,8 @@ void log_thread_reopen(void)
         wake();
 }
 
-/* Waits on n_switched, which is read before the object is given away, so that the wake-up cannot be missed. */
+/* Waits on n_switched, which is read before the object is given away, so that the wake-up cannot be missed.
+ */
 void log_thread_switch(struct log_pending *pending)
 {
     const uint64_t end_ms = clock_monotonic_ns() / 1000000 + LOG_SWITCH_MS;

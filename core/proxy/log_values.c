@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What stands for the variables in a line of the access log; see log_values.h. A value is a span of what is there
- * already, or is written to a scratch; spans without bytes to point to stand for "there is none".
+ * What stands for the variables in a line of the access log; see log_values.h. A value is a span of what is
+ * there already, or is written to a scratch; spans without bytes to point to stand for "there is none".
  */
 #include "proxy/log_values.h"
 
@@ -41,7 +41,8 @@ void log_put_escaped(struct text *text, struct span value, size_t max, bool json
         room = max;
     if (value.len > max)
         value.len = max;
-    text->at += json ? log_escape_json(text->at, room, value.p, value.len) : log_escape(text->at, room, value.p, value.len);
+    text->at += json ? log_escape_json(text->at, room, value.p, value.len)
+                     : log_escape(text->at, room, value.p, value.len);
 }
 
 struct span log_request_line(const struct exchange *exchange)
@@ -114,8 +115,9 @@ static uint64_t end_ns(const struct value *value)
 /* When the last attempt was connected, or 0. */
 static uint64_t connected_ns(const struct exchange *exchange)
 {
-    return exchange->attempt.count > 0 && exchange->connected_ns >= exchange->attempt.started_ns ? exchange->connected_ns
-                                                                                                   : 0;
+    return exchange->attempt.count > 0 && exchange->connected_ns >= exchange->attempt.started_ns
+               ? exchange->connected_ns
+               : 0;
 }
 
 static int base64_digit(char c)
@@ -244,9 +246,12 @@ static struct span upstream_value(struct value *value, int variable)
     case LOG_VAR_SERVER:
         return of_string(server ? server->name : NULL);
     case LOG_VAR_UPSTREAM_STATUS:
-        return server && exchange->head_sent && !exchange->own_answer ? number(value, (uint64_t)exchange->status) : none;
+        return server && exchange->head_sent && !exchange->own_answer
+                   ? number(value, (uint64_t)exchange->status)
+                   : none;
     case LOG_VAR_BACKEND:
-        return of_string(location && location->action == ACTION_PROXY ? pool_name(location->proxy.pool) : NULL);
+        return of_string(location && location->action == ACTION_PROXY ? pool_name(location->proxy.pool)
+                                                                      : NULL);
     case LOG_VAR_RETRIES:
         return number(value, exchange->attempt.count > 1 ? exchange->attempt.count - 1 : 0);
     case LOG_VAR_WHY:
@@ -351,8 +356,11 @@ void log_values_put(struct text *text, struct exchange *exchange, const struct t
         value.text = text_init(value.scratch, sizeof(value.scratch));
         found = value_of(&value, part);
         if (found.len > 0)
-            log_put_escaped(text, found, part->variable == LOG_VAR_REQUEST || part->variable == LOG_VAR_REQUEST_URI
-                                             ? LOG_URI_MAX : LOG_FIELD_MAX, json);
+            log_put_escaped(text, found,
+                            part->variable == LOG_VAR_REQUEST || part->variable == LOG_VAR_REQUEST_URI
+                                ? LOG_URI_MAX
+                                : LOG_FIELD_MAX,
+                            json);
         else if (!json)
             text_literal(text, "-");
     }

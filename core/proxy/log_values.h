@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The values of the variables of the access log (config/log_format.h) for one exchange that ends. Worker thread. */
+/* The values of the variables of the access log (config/log_format.h) for one exchange that ends. Worker
+ * thread. */
 #ifndef FAIRLEAD_PROXY_LOG_VALUES_H
 #define FAIRLEAD_PROXY_LOG_VALUES_H
 
@@ -12,8 +13,8 @@
 
 /* The exchange was just made: remembers what its own numbers are counted from. */
 void log_values_begin(struct exchange *exchange);
-/* Writes the line, without its end. What does not fit is left out. `json`: values are escaped for JSON strings, and empty
- * where there is none; else as nginx does, and "-". */
+/* Writes the line, without its end. What does not fit is left out. `json`: values are escaped for JSON
+ * strings, and empty where there is none; else as nginx does, and "-". */
 void log_values_put(struct text *text, struct exchange *exchange, const struct template *format, bool json);
 
 /* Escaped: `max` bytes of the text, and of what becomes of it, at most. */

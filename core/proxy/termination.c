@@ -5,9 +5,9 @@
 #include <errno.h>
 
 /* R: the request's head; Q: the queue; C: connecting; H: the response's head; D: data. */
-static const char phases[EXCHANGE_N_STATES] = {[EXCHANGE_ROUTING] = 'R',  [EXCHANGE_QUEUED] = 'Q',
-                                               [EXCHANGE_CONNECTING] = 'C', [EXCHANGE_AWAITING] = 'H',
-                                               [EXCHANGE_RELAYING] = 'D', [EXCHANGE_DONE] = 'L'};
+static const char phases[EXCHANGE_N_STATES] = {
+    [EXCHANGE_ROUTING] = 'R',  [EXCHANGE_QUEUED] = 'Q',   [EXCHANGE_CONNECTING] = 'C',
+    [EXCHANGE_AWAITING] = 'H', [EXCHANGE_RELAYING] = 'D', [EXCHANGE_DONE] = 'L'};
 
 void termination_note_in(struct exchange *exchange, enum termination_cause cause, enum exchange_state state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Who ended an exchange, and in which phase: two characters for the log, with the meanings that they have in HAProxy
- * as far as those apply. Noted where something ends; what is tried again begins with a clean sheet. Worker thread.
+ * Who ended an exchange, and in which phase: two characters for the log, with the meanings that they have in
+ * HAProxy as far as those apply. Noted where something ends; what is tried again begins with a clean sheet.
+ * Worker thread.
  */
 #ifndef FAIRLEAD_PROXY_TERMINATION_H
 #define FAIRLEAD_PROXY_TERMINATION_H
@@ -25,7 +26,8 @@ enum termination_cause {
 #undef X
 };
 
-/* Notes the cause, the phase being that of the exchange's state; a later note replaces an earlier one. NULL: nothing. */
+/* Notes the cause, the phase being that of the exchange's state; a later note replaces an earlier one. NULL:
+ * nothing. */
 void termination_note(struct exchange *exchange, enum termination_cause cause);
 /* The same, in the phase of `state`, whatever the exchange's is. */
 void termination_note_in(struct exchange *exchange, enum termination_cause cause, enum exchange_state state);

@@ -106,7 +106,8 @@ START_TEST(a_line_written_in_part_is_completed_when_there_is_room_again)
 }
 END_TEST
 
-/* The file is left by a reopening while it holds the first half of a line: the other half is for no other file. */
+/* The file is left by a reopening while it holds the first half of a line: the other half is for no other
+ * file. */
 START_TEST(the_rest_of_a_cut_line_does_not_get_into_the_next_file)
 {
     struct rlimit old, tight;
@@ -155,15 +156,17 @@ START_TEST(a_log_that_takes_lines_again_says_how_many_are_missing)
         while (!put_line("a line of the access log\n", 25))
             sched_yield();
     wait_for(error_path, "log takes no lines, they are dropped path=/tmp/fairlead-log-");
-    for (const uint64_t end = now_ms() + PATIENCE_MS; !file_contains(error_path, "log can be written again");) {
+    for (const uint64_t end = now_ms() + PATIENCE_MS;
+         !file_contains(error_path, "log can be written again");) {
         ck_assert(now_ms() < end);
         if (read(reader, got, sizeof(got)) <= 0)
             sleep_ms(5);
     }
     end_log();
     log_counters(&after);
-    snprintf(wanted, sizeof(wanted), "dropped=%llu\n",
-             (unsigned long long)(after.sink_dropped[LOG_SINK_ACCESS] - before.sink_dropped[LOG_SINK_ACCESS]));
+    snprintf(
+        wanted, sizeof(wanted), "dropped=%llu\n",
+        (unsigned long long)(after.sink_dropped[LOG_SINK_ACCESS] - before.sink_dropped[LOG_SINK_ACCESS]));
     ck_assert_msg(file_contains(error_path, wanted), "%s", wanted);
     close(reader);
 }

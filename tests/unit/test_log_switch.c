@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The promises of log_prepare and log_switch (engine/log.h): which lines go to which targets, what stays open, and
- * that a failure changes nothing.
+ * The promises of log_prepare and log_switch (engine/log.h): which lines go to which targets, what stays
+ * open, and that a failure changes nothing.
  */
 #include "engine/log.h"
 
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "engine/log_targets.h"
 #include "tests/unit/log_fixture.h"
 
 static void switch_to(struct log_config config)
@@ -121,6 +122,30 @@ START_TEST(the_level_changes_with_the_targets)
 }
 END_TEST
 
+/* Each keeps the file of the one before it, though none of them is in use yet. */
+START_TEST(switches_that_pile_up_are_made_in_their_order)
+{
+    struct log_targets targets = LOG_TARGETS_NONE;
+    struct log_pending *last = NULL;
+    const struct log_config config = config_of(access_path, NULL);
+    const char *path;
+
+    for (int i = 0; i < 3; i++) {
+        struct log_pending *pending;
+
+        ck_assert_int_eq(log_pending_create(&config, &pending, &path), 0);
+        ck_assert_int_eq(log_pending_commit(pending), LOG_INFO);
+        log_pending_precede(pending, last);
+        last = pending;
+    }
+    log_targets_replace(&targets, last);
+    ck_assert_str_eq(targets.files[LOG_SINK_ACCESS].path, access_path);
+    ck_assert_int_ge(targets.files[LOG_SINK_ACCESS].fd, 0);
+    log_targets_close(&targets);
+    log_targets_forget();
+}
+END_TEST
+
 #define N_LINES 20000u
 
 static void *write_numbers(void *unused)
@@ -184,6 +209,7 @@ static Suite *log_switch_suite(void)
     tcase_add_test(switches, a_path_that_cannot_be_opened_changes_nothing);
     tcase_add_test(switches, what_is_discarded_changes_nothing);
     tcase_add_test(switches, the_level_changes_with_the_targets);
+    tcase_add_test(switches, switches_that_pile_up_are_made_in_their_order);
     tcase_add_test(switches, switching_under_load_loses_no_line_and_doubles_none);
     return suite;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The promises of engine/log.h about syslog, over each of its ways: what a message looks like, and that a daemon
- * that hangs, goes away or was never there slows nothing, loses what it must, counted, and is told so when it is
- * back. Test sockets stand in for the daemons.
+ * The promises of engine/log.h about syslog, over each of its ways: what a message looks like, and that a
+ * daemon that hangs, goes away or was never there slows nothing, loses what it must, counted, and is told so
+ * when it is back. Test sockets stand in for the daemons.
  */
 #include "engine/log.h"
 
@@ -118,7 +118,8 @@ static const char *receive(int fd, bool stream)
 }
 
 /* "<PRI>1 2026-11-23T05:14:01+01:00 HOST TAG PID MSGID - MESSAGE" */
-static void check_5424(const char *text, int priority, const char *tag, const char *msgid, const char *message)
+static void check_5424(const char *text, int priority, const char *tag, const char *msgid,
+                       const char *message)
 {
     char host[65], start[16], expected[256];
     static const char form[] = "dddd-dd-ddTdd:dd:dd+dd:dd ";
@@ -144,8 +145,8 @@ static void expect_local(int fd, int priority, const char *message)
     snprintf(expected, sizeof(expected), "<%d>", priority);
     ck_assert_msg(strncmp(got, expected, strlen(expected)) == 0, "got %s", got);
     got += strlen(expected);
-    ck_assert_msg(got[3] == ' ' && got[6] == ' ' && got[9] == ':' && got[12] == ':' && got[15] == ' ', "got %s",
-                  got);
+    ck_assert_msg(got[3] == ' ' && got[6] == ' ' && got[9] == ':' && got[12] == ':' && got[15] == ' ',
+                  "got %s", got);
     snprintf(expected, sizeof(expected), "fairlead[%d]: %s", (int)getpid(), message);
     ck_assert_str_eq(got + 16, expected);
 }
@@ -243,7 +244,8 @@ static uint64_t flood(const struct log_counters *before)
 static uint64_t read_until_back(int fd, bool stream)
 {
     for (;;) {
-        const char *got = receive(fd, stream), *back = strstr(got, "syslog is back server=the-daemon dropped=");
+        const char *got = receive(fd, stream),
+                   *back = strstr(got, "syslog is back server=the-daemon dropped=");
 
         if (back != NULL)
             return strtoull(strrchr(back, '=') + 1, NULL, 10);
@@ -266,7 +268,8 @@ static void check_hang(enum log_syslog_kind kind, int fd, int listener)
     log_counters(&after);
     ck_assert_uint_eq(dropped, after.syslog_dropped - before.syslog_dropped);
     ck_assert_uint_eq(after.sink_dropped[LOG_SINK_ACCESS], before.sink_dropped[LOG_SINK_ACCESS]);
-    snprintf(wanted, sizeof(wanted), "syslog is back server=the-daemon dropped=%llu\n", (unsigned long long)dropped);
+    snprintf(wanted, sizeof(wanted), "syslog is back server=the-daemon dropped=%llu\n",
+             (unsigned long long)dropped);
     wait_for(error_path, wanted);
     end_log();
     close(fd);
@@ -327,7 +330,8 @@ START_TEST(a_udp_syslog_that_is_not_there_is_waited_for_by_nobody)
 }
 END_TEST
 
-/* The daemon ends with a reset while messages are on their way: those it had not taken come over the next connection. */
+/* The daemon ends with a reset while messages are on their way: those it had not taken come over the next
+ * connection. */
 START_TEST(what_a_broken_tcp_connection_had_not_delivered_is_sent_again)
 {
     const int listener = bind_inet(SOCK_STREAM, AF_INET, 0), small = 4096;
