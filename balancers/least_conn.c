@@ -25,9 +25,8 @@ static void state_init(void *state, const struct fairlead_set *set, const void *
 static inline struct fairlead_load load_of(const struct fairlead_tier *tier, const struct fairlead_pick *pick,
                                            size_t server)
 {
-    return (struct fairlead_load){
-        .load = atomic_load_explicit(&tier->set->in_flight[server], memory_order_relaxed),
-        .capacity = pick->effective_weight[server]};
+    return (struct fairlead_load){.load = fairlead_in_flight(tier->set, server),
+                                  .capacity = pick->effective_weight[server]};
 }
 
 static int pick(const struct fairlead_tier *tier, const struct fairlead_pick *pick)

@@ -145,7 +145,7 @@ static inline struct fairlead_load load_of(const struct fairlead_tier *tier, con
     const struct shared *shared = tier->shared;
     const struct state *state = tier->state;
     uint64_t known = atomic_load_explicit(&shared->known[server], memory_order_relaxed);
-    uint64_t in_flight = atomic_load_explicit(&tier->set->in_flight[server], memory_order_relaxed);
+    uint64_t in_flight = fairlead_in_flight(tier->set, server);
     uint64_t weight = pick->effective_weight[server];
 
     /* One that is being tried comes after all that are known, and as if it were slower than any. */

@@ -98,8 +98,8 @@ static bool takes_draw(const struct fairlead_tier *tier, const struct fairlead_p
 static bool is_less_busy(const struct fairlead_tier *tier, const struct fairlead_pick *pick, int one,
                          int other)
 {
-    uint64_t load = atomic_load_explicit(&tier->set->in_flight[one], memory_order_relaxed);
-    uint64_t other_load = atomic_load_explicit(&tier->set->in_flight[other], memory_order_relaxed);
+    uint64_t load = fairlead_in_flight(tier->set, (size_t)one);
+    uint64_t other_load = fairlead_in_flight(tier->set, (size_t)other);
 
     return load * pick->effective_weight[other] < other_load * pick->effective_weight[one];
 }

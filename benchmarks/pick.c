@@ -25,6 +25,7 @@ struct bench {
     struct fairlead_set set;
     struct fairlead_server servers[SERVERS_MAX];
     atomic_uint in_flight[SERVERS_MAX];
+    const atomic_uint *counts[SERVERS_MAX]; /* where the set finds them */
     uint32_t weights[SERVERS_MAX];
     uint64_t usable[SERVERS_MAX / 64 + 1];
     size_t n_usable;
@@ -62,12 +63,13 @@ static void *zeroed(size_t size)
 static void fill_set(size_t n_servers, bool third_out)
 {
     bench.set =
-        (struct fairlead_set){.n_servers = n_servers, .servers = bench.servers, .in_flight = bench.in_flight};
+        (struct fairlead_set){.n_servers = n_servers, .servers = bench.servers, .in_flight = bench.counts};
     memset(bench.usable, 0, sizeof bench.usable);
     bench.n_usable = 0;
     for (size_t i = 0; i < n_servers; i++) {
         uint32_t weight = (uint32_t)(i % 3) + 1;
 
+        bench.counts[i] = &bench.in_flight[i];
         bench.servers[i] =
             (struct fairlead_server){.name = "", .hash = fairlead_mix(i + 1), .weight = weight};
         bench.weights[i] = weight * FAIRLEAD_WEIGHT_ONE;

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -22,80 +21,44 @@ static uint64_t clock_ms(void)
     return clock_monotonic_ns() / 1000000u;
 }
 
-/* The server may have come, gone, or come back elsewhere: its place is read only while it is there. */
-static void read_place(struct subject *subject)
-{
-    if (server_flags(subject->server) & SERVER_ABSENT)
-        return;
-    subject->place.address = subject->server->address;
-    memcpy(subject->place.name, subject->server->name, sizeof(subject->place.name));
-}
-
-static int create_watch(struct health *health, struct watch *watch, const struct health_pool *pool)
-{
-    const size_t n = pool_n_servers(pool->pool);
-    const enum probe_kind kind = pool->spec->type == HEALTH_HTTP ? PROBE_HTTP : PROBE_TCP;
-    const uint64_t now_ms = clock_ms();
-    int error = probe_plan_init(&watch->plan, pool->spec);
-
-    if (error)
-        return error;
-    watch->health = health;
-    watch->pool = pool->pool;
-    watch->subjects = calloc(n ? n : 1, sizeof(struct subject));
-    if (!watch->subjects)
-        return -ENOMEM;
-    watch->n_subjects = n;
-    for (size_t i = 0; i < n; i++) {
-        struct subject *subject = &watch->subjects[i];
-
-        subject->watch = watch;
-        subject->server = pool_server(pool->pool, i);
-        task_init(&subject->check_task, subject, kind);
-        task_init(&subject->agent_task, subject, PROBE_AGENT);
-        read_place(subject);
-        subject_reset(subject, now_ms);
-    }
-    (void)pool_update_promotion(watch->pool);
-    watch->service = watch_look(watch);
-    return 0;
-}
-
 /* On the health thread. The first checks of the pools stand between each other, not on each other. */
 static int start(struct worker *worker)
 {
-    struct health *health = worker->context;
+    const struct health *health = worker->context;
+    const struct watch_set *set = &health->set;
 
     (void)pthread_setname_np(pthread_self(), "health");
-    for (size_t w = 0; w < health->n_watches; w++) {
-        struct watch *watch = &health->watches[w];
-
-        for (size_t i = 0; i < watch->n_subjects; i++)
-            subject_start(&watch->subjects[i], i * health->n_watches + w,
-                          watch->n_subjects * health->n_watches);
-    }
+    for (size_t w = 0; w < set->n_watches; w++)
+        for (size_t i = 0; i < set->watches[w].n_subjects; i++)
+            subject_start(set->watches[w].subjects[i], i * set->n_watches + w,
+                          set->watches[w].n_subjects * set->n_watches, UINT64_MAX);
     return 0;
 }
 
-static void report_watch(const struct watch *watch)
+void tally_add(struct tally *tally, const struct subject *subject)
 {
-    uint64_t probes = 0, failures = 0, transitions = 0, agent_probes = 0, agent_failures = 0;
+    tally->probes += subject->check_task.probes;
+    tally->failures += subject->check_task.failures;
+    tally->transitions += subject->transitions;
+    tally->agent_probes += subject->agent_task.probes;
+    tally->agent_failures += subject->agent_task.failures;
+}
 
-    for (size_t i = 0; i < watch->n_subjects; i++) {
-        const struct subject *subject = &watch->subjects[i];
+void watch_report(const struct watch *watch)
+{
+    const struct health_spec *spec = watch->plan.spec;
+    struct tally sum = watch->left;
 
-        probes += subject->check_task.probes;
-        failures += subject->check_task.failures;
-        transitions += subject->transitions;
-        agent_probes += subject->agent_task.probes;
-        agent_failures += subject->agent_task.failures;
-    }
+    for (size_t i = 0; i < watch->n_subjects; i++)
+        tally_add(&sum, watch->subjects[i]);
+    if (spec->type == HEALTH_NONE && spec->agent_port == 0 && sum.probes + sum.agent_probes == 0)
+        return;
     log_write(LOG_NOTICE,
               "health pool=%s servers=%zu probes=%llu failures=%llu transitions=%llu agent_probes=%llu "
               "agent_failures=%llu",
-              pool_name(watch->pool), watch->n_subjects, (unsigned long long)probes,
-              (unsigned long long)failures, (unsigned long long)transitions, (unsigned long long)agent_probes,
-              (unsigned long long)agent_failures);
+              pool_name(watch->pool), watch->n_subjects, (unsigned long long)sum.probes,
+              (unsigned long long)sum.failures, (unsigned long long)sum.transitions,
+              (unsigned long long)sum.agent_probes, (unsigned long long)sum.agent_failures);
 }
 
 static void finish(struct worker *worker)
@@ -103,8 +66,8 @@ static void finish(struct worker *worker)
     const struct health *health = worker->context;
     const struct ring_counters *ring = ring_counters(worker->ring);
 
-    for (size_t i = 0; i < health->n_watches; i++)
-        report_watch(&health->watches[i]);
+    for (size_t i = 0; i < health->set.n_watches; i++)
+        watch_report(&health->set.watches[i]);
     log_write(
         LOG_NOTICE,
         "health thread delayed=%llu not_made=%llu enters=%llu stale=%llu enter_errors=%llu starvations=%llu",
@@ -139,15 +102,15 @@ int health_create(const struct health_config *config, struct health **result)
     slab_init(&health->probes, sizeof(struct probe), config->probes_max);
     if (getrandom(health->random, sizeof(health->random), 0) != sizeof(health->random))
         health->random[0] = clock_monotonic_ns();
-    health->watches = calloc(config->n_pools ? config->n_pools : 1, sizeof(struct watch));
-    error = health->watches ? create_worker(health, config) : -ENOMEM;
-    health->n_watches = health->watches ? config->n_pools : 0;
-    for (size_t i = 0; !error && i < config->n_pools; i++)
-        error = create_watch(health, &health->watches[i], &config->pools[i]);
+    error = watch_set_init(&health->set, config->pools, config->n_pools);
+    if (!error)
+        error = create_worker(health, config);
     if (error) {
         health_destroy(health);
         return error;
     }
+    for (size_t i = 0; i < health->set.n_watches; i++)
+        watch_begin(&health->set.watches[i], health, clock_ms());
     *result = health;
     return 0;
 }
@@ -166,11 +129,9 @@ static void stop(void *owner, void *argument)
     struct health *health = argument;
 
     health->stopping = true;
-    for (size_t w = 0; w < health->n_watches; w++)
-        for (size_t i = 0; i < health->watches[w].n_subjects; i++) {
-            task_stop(&health->watches[w].subjects[i].check_task);
-            task_stop(&health->watches[w].subjects[i].agent_task);
-        }
+    for (size_t w = 0; w < health->set.n_watches; w++)
+        for (size_t i = 0; i < health->set.watches[w].n_subjects; i++)
+            subject_stop(health->set.watches[w].subjects[i]);
     if (health->probes.used == 0)
         worker_stop(worker);
 }
@@ -191,11 +152,7 @@ void health_destroy(struct health *health)
     if (!health)
         return;
     worker_destroy(health->worker);
-    for (size_t i = 0; i < health->n_watches; i++) {
-        probe_plan_fini(&health->watches[i].plan);
-        free(health->watches[i].subjects);
-    }
-    free(health->watches);
+    watch_set_fini(&health->set);
     slab_fini(&health->probes);
     free(health);
 }
@@ -203,32 +160,4 @@ void health_destroy(struct health *health)
 struct worker *health_worker(struct health *health)
 {
     return health->worker;
-}
-
-/* A pool's servers are one array, which tells whose a server is. */
-static struct subject *find_subject(const struct health *health, const struct server *server)
-{
-    for (size_t i = 0; i < health->n_watches; i++) {
-        const struct watch *watch = &health->watches[i];
-
-        if (server->index < watch->n_subjects && watch->subjects[server->index].server == server)
-            return &watch->subjects[server->index];
-    }
-    return NULL;
-}
-
-void health_server_changed(void *owner, void *argument)
-{
-    struct worker *worker = owner;
-    struct health *health = worker->context;
-    struct subject *subject = find_subject(health, argument);
-
-    if (!subject || health->stopping)
-        return;
-    task_stop(&subject->check_task);
-    task_stop(&subject->agent_task);
-    read_place(subject);
-    subject_reset(subject, worker->now_ms);
-    subject_start(subject, 0, 1);
-    watch_update(subject->watch);
 }

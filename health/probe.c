@@ -36,7 +36,14 @@ static void write_reason(struct probe *probe, const char *format, va_list argume
     probe->reason[len] = '\0';
 }
 
-void probe_end(struct probe *probe, enum probe_outcome outcome, const char *format, ...)
+static enum probe_outcome outcome_of(enum check_result result)
+{
+    if (result == RESULT_L4OK || result == RESULT_L7OK)
+        return PROBE_GOOD;
+    return result == RESULT_SOCKERR ? PROBE_NOT_MADE : PROBE_BAD;
+}
+
+void probe_end(struct probe *probe, enum check_result result, const char *format, ...)
 {
     va_list arguments;
 
@@ -44,9 +51,15 @@ void probe_end(struct probe *probe, enum probe_outcome outcome, const char *form
     write_reason(probe, format, arguments);
     va_end(arguments);
     probe_set_phase(probe, PROBE_OVER);
-    probe->outcome = outcome;
+    probe->result = result;
+    probe->outcome = outcome_of(result);
     stream_close(&probe->stream, true);
     probe->events->on_result(probe);
+}
+
+void probe_use_plan(struct probe *probe, const struct probe_plan *plan)
+{
+    probe->plan = plan;
 }
 
 void probe_abandon(struct probe *probe)
@@ -58,22 +71,22 @@ void probe_abandon(struct probe *probe)
 }
 
 /* Of the kernel's sentence the first letter becomes small: reasons stand within a line. */
-static void end_by_error(struct probe *probe, enum probe_outcome outcome, int error)
+static void end_by_error(struct probe *probe, enum check_result result, int error)
 {
     const char *text = strerrordesc_np(-error);
 
     if (text && text[0] != '\0')
-        probe_end(probe, outcome, "%c%s", tolower((unsigned char)text[0]), text + 1);
+        probe_end(probe, result, "%c%s", tolower((unsigned char)text[0]), text + 1);
     else
-        probe_end(probe, outcome, "error %d", -error);
+        probe_end(probe, result, "error %d", -error);
 }
 
 void probe_end_of_input(struct probe *probe, const char *where)
 {
     if (probe->stream.input_error)
-        end_by_error(probe, PROBE_BAD, probe->stream.input_error);
+        end_by_error(probe, RESULT_L7RSP, probe->stream.input_error);
     else
-        probe_end(probe, PROBE_BAD, "%s", where);
+        probe_end(probe, RESULT_L7RSP, "%s", where);
 }
 
 /* What we lack ourselves is not held against the server. */
@@ -83,17 +96,24 @@ static bool is_ours(int error)
            error == -ENOBUFS;
 }
 
+static enum check_result result_of_connect(int error)
+{
+    if (is_ours(error))
+        return RESULT_SOCKERR;
+    return error == -ETIMEDOUT ? RESULT_L4TOUT : RESULT_L4CON;
+}
+
 static void on_connected(struct stream *stream, int error)
 {
     struct probe *probe = (struct probe *)stream;
 
     if (error) {
-        end_by_error(probe, is_ours(error) ? PROBE_NOT_MADE : PROBE_BAD, error);
+        end_by_error(probe, result_of_connect(error), error);
         return;
     }
     switch (probe->kind) {
     case PROBE_TCP:
-        probe_end(probe, PROBE_GOOD, "connected");
+        probe_end(probe, RESULT_L4OK, "connected");
         break;
     case PROBE_HTTP:
         probe_set_phase(probe, PROBE_HEAD);
@@ -110,11 +130,12 @@ static void end_agent(struct probe *probe)
     const struct agent_report *report = &probe->report;
 
     if (report->n_known == 0 && report->n_unknown > 0)
-        probe_end(probe, PROBE_BAD, "not an agent's word: %.*s", (int)report->unknown.len, report->unknown.p);
+        probe_end(probe, RESULT_L7RSP, "not an agent's word: %.*s", (int)report->unknown.len,
+                  report->unknown.p);
     else if (report->n_known == 0)
-        probe_end(probe, PROBE_BAD, "the agent said nothing");
+        probe_end(probe, RESULT_L7RSP, "the agent said nothing");
     else
-        probe_end(probe, PROBE_GOOD, "agent%s%.*s%s%.*s", report->word.len || report->reason.len ? ": " : "",
+        probe_end(probe, RESULT_L7OK, "agent%s%.*s%s%.*s", report->word.len || report->reason.len ? ": " : "",
                   (int)report->word.len, report->word.len ? report->word.p : "",
                   report->word.len && report->reason.len ? " " : "", (int)report->reason.len,
                   report->reason.len ? report->reason.p : "");
@@ -137,7 +158,7 @@ static void read_line(struct probe *probe)
     }
     consumed = agent_parse(probe->body, probe->body_len, probe->stream.end_of_input, &probe->report);
     if (consumed == -EMSGSIZE)
-        probe_end(probe, PROBE_BAD, "the agent's line is too long");
+        probe_end(probe, RESULT_L7RSP, "the agent's line is too long");
     else if (consumed >= 0 && probe->stream.input_error == 0)
         end_agent(probe);
     else if (probe->stream.end_of_input)
@@ -164,7 +185,8 @@ static void on_timer(struct stream *stream)
 {
     struct probe *probe = (struct probe *)stream;
 
-    probe_end(probe, PROBE_BAD, "%s", late[probe->phase]);
+    probe_end(probe, probe->phase == PROBE_CONNECTING ? RESULT_L4TOUT : RESULT_L7TOUT, "%s",
+              late[probe->phase]);
 }
 
 static void on_gone(struct stream *stream)
@@ -207,6 +229,7 @@ int probe_start(struct probe *probe, struct worker *worker, const struct probe_p
     probe->kind = kind;
     probe->phase = PROBE_CONNECTING;
     probe->interims = 0;
+    probe->status = 0;
     probe->body_len = 0;
     probe->place = place;
     probe->address = place->address;

@@ -13,6 +13,7 @@
 
 #include "engine/stream.h"
 #include "health/agent.h"
+#include "health/result.h"
 #include "health/spec.h"
 #include "http/chunked.h"
 #include "upstream/pool.h"
@@ -51,8 +52,7 @@ struct probe_plan {
     uint8_t method_id; /* enum h1_method */
 };
 
-/* Where a server is. A copy of the health thread's own: the server's may change when it goes and comes again.
- */
+/* Where a server is. A copy of the health thread's own, which outlives the pools that the server is in. */
 struct probe_place {
     struct server_address address;
     char name[SERVER_NAME_MAX];
@@ -61,23 +61,23 @@ struct probe_place {
 struct probe;
 
 struct probe_events {
-    void (*on_result)(struct probe *probe); /* outcome, reason, and of an agent's good answer `report` are
-                                               there, up to on_gone */
-    void (*on_gone)(struct probe *probe);   /* nothing refers to it any more */
+    void (*on_result)(struct probe *probe); /* result, outcome, reason, and of an agent's good answer `report`
+                                               are there, up to on_gone */
+    void (*on_gone)(struct probe *probe);   /* nothing refers to it any more; `owner` may be gone by then */
 };
 
 struct probe {
     struct stream stream; /* first */
     const struct probe_events *events;
     void *owner;
-    const struct probe_plan *plan;
+    const struct probe_plan *plan; /* borrowed until the result, or probe_abandon */
     enum probe_kind kind;
     enum probe_phase phase;
+    enum check_result result;
     enum probe_outcome outcome;
-    bool abandoned;
-    uint8_t interims;  /* 1xx heads so far */
-    uint8_t body_kind; /* enum body_kind */
-    uint16_t status;
+    uint8_t interims;   /* 1xx heads so far */
+    uint8_t body_kind;  /* enum body_kind */
+    uint16_t status;    /* of the HTTP response; 0: none came */
     uint32_t body_len;  /* bytes in `body` */
     uint64_t body_left; /* of BODY_LENGTH */
     struct chunked chunked;
@@ -93,19 +93,20 @@ int probe_plan_init(struct probe_plan *plan, const struct health_spec *spec)
     __attribute__((warn_unused_result));
 void probe_plan_fini(struct probe_plan *plan);
 
-/*
- * Begins. The server's address and name are copied: its flags have just been read without SERVER_ABSENT.
- * Returns 0, or -errno when it could not be begun for want of something of ours; then no event comes.
+/* Begins. Returns 0, or -errno when it could not be begun for want of something of ours; then no event comes.
  */
 int probe_start(struct probe *probe, struct worker *worker, const struct probe_plan *plan,
                 enum probe_kind kind, const struct probe_place *place) __attribute__((warn_unused_result));
-/* Nobody wants the result any more. on_gone comes all the same. */
+/* The plan that it goes by makes way for another, which says the same. */
+void probe_use_plan(struct probe *probe, const struct probe_plan *plan);
+/* Nobody wants the result any more: of plan, place and owner nothing is used from here on. on_gone comes all
+ * the same. */
 void probe_abandon(struct probe *probe);
 
 /* For probe_http.c only. */
 
 /* Ends the probe; printf-like. A reason's text may come from the peer: it is escaped. */
-void probe_end(struct probe *probe, enum probe_outcome outcome, const char *format, ...)
+void probe_end(struct probe *probe, enum check_result result, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void probe_set_phase(struct probe *probe, enum probe_phase phase);
 /* The peer has ended the connection too early: `where` unless it broke. */

@@ -84,7 +84,7 @@ void probe_http_begin(struct probe *probe)
     if (!stream_write(&probe->stream, plan->before, plan->before_len) ||
         !stream_write(&probe->stream, host, strlen(host)) ||
         !stream_write(&probe->stream, plan->after, plan->after_len))
-        probe_end(probe, PROBE_NOT_MADE, "memory is short");
+        probe_end(probe, RESULT_SOCKERR, "memory is short");
 }
 
 static bool is_expected(const struct health_spec *spec, uint16_t status)
@@ -100,9 +100,9 @@ static void judge_body(struct probe *probe)
     const struct health_spec *spec = probe->plan->spec;
 
     if (spec->body_matches(spec->body_context, probe->body, probe->body_len))
-        probe_end(probe, PROBE_GOOD, "status %u", probe->status);
+        probe_end(probe, RESULT_L7OK, "status %u", probe->status);
     else
-        probe_end(probe, PROBE_BAD, "body does not match");
+        probe_end(probe, RESULT_L7RSP, "body does not match");
 }
 
 static void begin_body(struct probe *probe, const struct h1_response *response)
@@ -111,9 +111,9 @@ static void begin_body(struct probe *probe, const struct h1_response *response)
 
     probe->status = response->status;
     if (!is_expected(spec, response->status)) {
-        probe_end(probe, PROBE_BAD, "status %u", response->status);
+        probe_end(probe, RESULT_L7STS, "status %u", response->status);
     } else if (!spec->body_matches) {
-        probe_end(probe, PROBE_GOOD, "status %u", response->status);
+        probe_end(probe, RESULT_L7OK, "status %u", response->status);
     } else {
         probe_set_phase(probe, PROBE_BODY);
         probe->body_kind = response->body;
@@ -131,7 +131,7 @@ static bool take_head(struct probe *probe, const struct h1_response *response, s
         return probe->phase == PROBE_BODY;
     }
     if (++probe->interims > HEALTH_INTERIMS_MAX)
-        probe_end(probe, PROBE_BAD, "too many interim responses");
+        probe_end(probe, RESULT_L7RSP, "too many interim responses");
     return false;
 }
 
@@ -143,7 +143,7 @@ static void await_head(struct probe *probe)
         probe_end_of_input(probe, probe->stream.received == 0 ? "closed without a response"
                                                               : "closed within the response head");
     else if (probe->stream.input && !stream_gather(&probe->stream, probe->stream.input_bytes + 1024))
-        probe_end(probe, PROBE_NOT_MADE, "memory is short");
+        probe_end(probe, RESULT_SOCKERR, "memory is short");
 }
 
 /* True when the body's turn has come. */
@@ -160,14 +160,14 @@ static bool read_head(struct probe *probe)
         int consumed = 0;
 
         if (probe->stream.input && probe->stream.input->next && !stream_gather(&probe->stream, 0)) {
-            probe_end(probe, PROBE_NOT_MADE, "memory is short");
+            probe_end(probe, RESULT_SOCKERR, "memory is short");
             return false;
         }
         data = stream_peek(&probe->stream, &len);
         if (len > 0)
             consumed = h1_parse_response(data, len, &limits, probe->plan->method_id, &response, fields);
         if (consumed < 0) {
-            probe_end(probe, PROBE_BAD, "not HTTP: %s", h1_error_text(consumed));
+            probe_end(probe, RESULT_L7RSP, "not HTTP: %s", h1_error_text(consumed));
             return false;
         }
         if (consumed == 0) {
@@ -199,7 +199,7 @@ static bool read_chunks(struct probe *probe, const char *data, size_t len)
     do {
         event = chunked_next(&probe->chunked, data, len, &consumed, &piece);
         if (event < 0) {
-            probe_end(probe, PROBE_BAD, "not HTTP: %s", h1_error_text(event));
+            probe_end(probe, RESULT_L7RSP, "not HTTP: %s", h1_error_text(event));
             return true;
         }
         if (event == CHUNKED_DATA)

@@ -30,6 +30,12 @@ static struct health *health_of(const struct task *task)
     return task->subject->watch->health;
 }
 
+/* Due at or after at_ms, instead of what was due. */
+static void set_timer(struct task *task, uint64_t at_ms)
+{
+    timer_set(&health_of(task)->worker->timers, &task->timer, at_ms);
+}
+
 /* From one start to the next; the next is never due while the last is in flight. */
 static void set_next(struct task *task)
 {
@@ -39,7 +45,7 @@ static void set_next(struct task *task)
     uint64_t delay = task->kind == PROBE_AGENT ? check_jitter(spec->agent_interval_ms, spec->jitter, random)
                                                : check_delay(&subject->check, spec, random);
 
-    task_set(task, task->started_ms + delay);
+    set_timer(task, task->started_ms + delay);
 }
 
 static void count_not_made(struct task *task, const char *reason)
@@ -59,26 +65,34 @@ static void on_result(struct probe *probe)
     task->probe = NULL;
     if (probe->outcome == PROBE_NOT_MADE)
         count_not_made(task, probe->reason);
-    else
-        subject_judge(task->subject, probe);
+    subject_judge(task, probe);
     set_next(task);
 }
 
 static void begin(struct task *task);
 
+static void leave_queue(struct task *task)
+{
+    struct health *health = health_of(task);
+
+    *task->link = task->next;
+    if (task->next)
+        task->next->link = task->link;
+    else
+        health->waiting_end = task->link;
+    task->waiting = false;
+}
+
+/* The task may have gone before its probe: it is not looked at. */
 static void on_gone(struct probe *probe)
 {
-    struct task *task = probe->owner;
-    struct health *health = health_of(task);
+    struct health *health = probe->stream.worker->context;
 
     slab_put(&health->probes, probe);
     while (health->waiting && health->probes.used < health->probes.limit) {
         struct task *first = health->waiting;
 
-        health->waiting = first->next;
-        if (!health->waiting)
-            health->waiting_end = &health->waiting;
-        first->waiting = false;
+        leave_queue(first);
         begin(first);
     }
     if (health->stopping && health->probes.used == 0)
@@ -94,6 +108,7 @@ static void await_place(struct task *task)
     health->delayed++;
     task->waiting = true;
     task->next = NULL;
+    task->link = health->waiting_end;
     *health->waiting_end = task;
     health->waiting_end = &task->next;
 }
@@ -141,24 +156,6 @@ void task_init(struct task *task, struct subject *subject, enum probe_kind kind)
     timer_init(&task->timer, expire);
 }
 
-void task_set(struct task *task, uint64_t at_ms)
-{
-    timer_set(&health_of(task)->worker->timers, &task->timer, at_ms);
-}
-
-static void leave_queue(struct task *task)
-{
-    struct health *health = health_of(task);
-    struct task **link = &health->waiting;
-
-    while (*link != task)
-        link = &(*link)->next;
-    *link = task->next;
-    if (!*link)
-        health->waiting_end = link;
-    task->waiting = false;
-}
-
 void task_stop(struct task *task)
 {
     timer_stop(&health_of(task)->worker->timers, &task->timer);
@@ -169,19 +166,40 @@ void task_stop(struct task *task)
     task->probe = NULL;
 }
 
+static bool runs(const struct task *task)
+{
+    return timer_is_set(&task->timer) || task->waiting || task->probe;
+}
+
+static void start_task(struct task *task, bool wanted, uint64_t delay_ms)
+{
+    if (!wanted)
+        task_stop(task);
+    else if (!runs(task))
+        set_timer(task, health_now_ms(health_of(task)) + delay_ms);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Servers that serve nobody whatever a check says are not asked. */
-void subject_start(struct subject *subject, uint64_t place, uint64_t places)
+void subject_start(struct subject *subject, uint64_t place, uint64_t places, uint64_t most_ms)
 {
     const struct health_spec *spec = subject_spec(subject);
-    const uint64_t now_ms = health_now_ms(subject->watch->health);
     const bool changing = subject->check.state == CHECK_FALLING || subject->check.state == CHECK_RISING;
+    const uint64_t interval_ms = changing ? spec->fast_interval_ms : spec->interval_ms;
+    const bool asked = !(server_flags(subject->server) & SERVER_DOWN) && !subject->watch->health->stopping;
 
-    if (server_flags(subject->server) & (SERVER_ABSENT | SERVER_DOWN))
-        return;
-    if (spec->type != HEALTH_NONE)
-        task_set(&subject->check_task,
-                 now_ms +
-                     check_first_delay(changing ? spec->fast_interval_ms : spec->interval_ms, place, places));
-    if (spec->agent_port != 0 && subject->place.address.sa.sa_family != AF_UNIX)
-        task_set(&subject->agent_task, now_ms + check_first_delay(spec->agent_interval_ms, place, places));
+    start_task(&subject->check_task, asked && spec->type != HEALTH_NONE,
+               check_first_delay(least(interval_ms, most_ms), place, places));
+    start_task(&subject->agent_task, asked && subject_has_agent(subject),
+               check_first_delay(least(spec->agent_interval_ms, most_ms), place, places));
+}
+
+void subject_stop(struct subject *subject)
+{
+    task_stop(&subject->check_task);
+    task_stop(&subject->agent_task);
 }

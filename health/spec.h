@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the configuration says of the checks of one pool. Filled by the configuration reader, constant and
- * borrowed by the health thread for as long as it runs. Strings live as long as the snapshot. Times are
- * milliseconds.
+ * What the configuration says of the checks of one pool. Filled by the configuration reader, constant, and
+ * borrowed by the health thread from one plan to the next (health.h). Strings live as long as the snapshot.
+ * Times are milliseconds.
  */
 #ifndef FAIRLEAD_HEALTH_SPEC_H
 #define FAIRLEAD_HEALTH_SPEC_H
@@ -44,6 +44,7 @@ struct health_spec {
      * thread only. */
     bool (*body_matches)(const void *body_context, const char *body, size_t len);
     const void *body_context;
+    const char *body;     /* what that test was made from, as written: texts that are equal test the same */
     uint32_t interval_ms; /* between the starts of two checks */
     uint32_t
         fast_interval_ms; /* the same while a state is changing (some checks of `rise` or `fall` are in) */
@@ -56,10 +57,19 @@ struct health_spec {
     uint32_t agent_interval_ms;
 };
 
-/* One pool to be checked, and how. Pools without any check need not be named. */
+/*
+ * One pool, and how it is checked. spec NULL: neither checked nor asked after; it is named so that its
+ * servers come back that a check had taken out before, in this process or the one before it.
+ */
 struct health_pool {
     struct pool *pool;
     const struct health_spec *spec;
 };
+
+/* Whether the same is asked of servers, at the same times, and expected of their answers: `initial` is no
+ * matter then, since there has been a state already. Any thread. */
+bool health_spec_same_check(const struct health_spec *a, const struct health_spec *b);
+/* The same of the agent. */
+bool health_spec_same_agent(const struct health_spec *a, const struct health_spec *b);
 
 #endif

@@ -72,6 +72,19 @@ void check_init(struct check *check, const struct health_spec *spec, uint64_t no
     }
 }
 
+void check_resume(struct check *check, bool in_service, uint64_t now_ms)
+{
+    *check = (struct check){.state = in_service ? CHECK_UP : CHECK_DOWN, .since_ms = now_ms};
+}
+
+void check_settle(struct check *check, uint64_t now_ms)
+{
+    const enum check_state settled = serves(check->state) ? CHECK_UP : CHECK_DOWN;
+
+    if (check->state != settled)
+        set_state(check, settled, now_ms);
+}
+
 enum check_news check_count(struct check *check, const struct health_spec *spec, bool good, uint64_t now_ms,
                             uint64_t *lasted_ms)
 {

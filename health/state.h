@@ -41,6 +41,10 @@ void check_init(struct check *check, const struct health_spec *spec, uint64_t no
 enum check_news check_count(struct check *check, const struct health_spec *spec, bool good, uint64_t now_ms,
                             uint64_t *lasted_ms);
 bool check_in_service(const struct check *check);
+/* The state is known from before: it has been UP or DOWN since now_ms. */
+void check_resume(struct check *check, bool in_service, uint64_t now_ms);
+/* The checks so far were of another kind: what they said stands, what they had begun to say does not. */
+void check_settle(struct check *check, uint64_t now_ms);
 
 /* From the start of one check to the start of the next: `random` moves it by up to spec->jitter percent,
  * evenly. At least 1 ms. */

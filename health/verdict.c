@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What results mean: from a probe's outcome to the state of the server, from that to its flags, which the
- * workers read, and to one line in the log per change. Health thread; subject_reset and watch_look also run
- * on the control thread before there is one.
+ * workers read, and to one line in the log per change. Health thread; watch_begin also runs on the control
+ * thread before there is one.
  */
 #include "health/watch.h"
 
 #include "engine/log.h"
 
+#define CHECK_FLAGS (SERVER_CHECK_DOWN | SERVER_CHECKED)
 #define AGENT_FLAGS (SERVER_AGENT_DOWN | SERVER_AGENT_MAINT | SERVER_AGENT_DRAIN)
 
-enum pool_service watch_look(const struct watch *watch)
+/* What puts a server out whose state changes, as `downs` and `down_ms` count it; maintenance is on purpose.
+ */
+#define OUT_FLAGS (SERVER_CHECK_DOWN | SERVER_AGENT_DOWN)
+
+static enum pool_service look(const struct watch *watch)
 {
     enum pool_service service = BY_NONE;
 
     for (size_t i = 0; i < watch->n_subjects; i++) {
-        const struct server *server = watch->subjects[i].server;
+        const struct server *server = watch->subjects[i]->server;
 
-        if (server_flags(server) != 0)
+        if (server_flags(server) & SERVER_OUT)
             continue;
         if (!server->backup)
             return BY_PRIMARIES;
@@ -28,7 +33,7 @@ enum pool_service watch_look(const struct watch *watch)
 
 void watch_update(struct watch *watch)
 {
-    const enum pool_service service = watch_look(watch);
+    const enum pool_service service = look(watch);
     const char *name = pool_name(watch->pool);
 
     (void)pool_update_promotion(watch->pool);
@@ -63,26 +68,139 @@ static void tell(struct subject *subject, int priority, const struct change *cha
               (unsigned long long)change->lasted_ms);
 }
 
-static void change_flags(const struct subject *subject, uint32_t set, uint32_t clear, uint64_t now_ms)
+/* Counters have one writer. */
+static void add(atomic_ullong *counter, uint64_t n)
 {
-    (void)pool_change_flags(subject->watch->pool, subject->server, set, clear & ~set, now_ms);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
-void subject_reset(struct subject *subject, uint64_t now_ms)
+/* A time out of service counts once, whether the check, the agent or both keep the server out. */
+static void note_side(struct subject *subject, uint64_t now_ms)
+{
+    struct server_checks *checks = &subject->server->state->checks;
+    const bool is_out = (server_flags(subject->server) & OUT_FLAGS) != 0;
+
+    if (is_out == subject->is_out)
+        return;
+    if (is_out)
+        add(&checks->downs, 1);
+    else
+        add(&checks->down_ms, now_ms - subject->out_since_ms);
+    atomic_store_explicit(&checks->changed_ms, now_ms, memory_order_relaxed);
+    subject->is_out = is_out;
+    subject->out_since_ms = now_ms;
+}
+
+static void change_flags(struct subject *subject, uint32_t set, uint32_t clear, uint64_t now_ms)
+{
+    (void)pool_change_flags(subject->watch->pool, subject->server, set, clear & ~set, now_ms);
+    note_side(subject, now_ms);
+}
+
+/* Returns what is to be set of SERVER_CHECK_DOWN and SERVER_CHECKED; the others of the two are to be cleared.
+ */
+static uint32_t meet_check(struct subject *subject, uint32_t flags, uint64_t since_ms)
 {
     const struct health_spec *spec = subject_spec(subject);
 
-    check_init(&subject->check, spec, now_ms);
+    check_init(&subject->check, spec, since_ms);
+    if (spec->type == HEALTH_NONE)
+        return 0;
+    if (flags & SERVER_CHECKED) {
+        check_resume(&subject->check, !(flags & SERVER_CHECK_DOWN), since_ms);
+        return flags & CHECK_FLAGS;
+    }
+    return check_in_service(&subject->check) ? 0 : SERVER_CHECK_DOWN;
+}
+
+/* The same of the agent's. A share of 0 has not been told to the pool: beside a word that is not "drain" the
+ * flag tells of it. */
+static uint32_t meet_agent(struct subject *subject, uint32_t flags, uint64_t since_ms)
+{
     subject->mode = AGENT_READY;
     subject->service = AGENT_UP;
     subject->share = SHARE_WHOLE;
-    subject->agent_silent = subject->agent_odd = false;
-    subject->mode_since_ms = subject->service_since_ms = now_ms;
-    change_flags(subject,
-                 spec->type != HEALTH_NONE && !check_in_service(&subject->check) ? SERVER_CHECK_DOWN : 0,
-                 SERVER_CHECK_DOWN | AGENT_FLAGS, now_ms);
-    if (spec->agent_port != 0)
+    subject->mode_since_ms = subject->service_since_ms = since_ms;
+    if (!subject_has_agent(subject)) {
         pool_set_share(subject->watch->pool, subject->server, SHARE_WHOLE);
+        return 0;
+    }
+    subject->share = atomic_load_explicit(&subject->server->state->share, memory_order_relaxed);
+    if (flags & SERVER_AGENT_DOWN)
+        subject->service = AGENT_DOWN;
+    if (flags & SERVER_AGENT_MAINT)
+        subject->mode = AGENT_MAINT;
+    if (flags & SERVER_AGENT_DRAIN && subject->mode == AGENT_MAINT)
+        subject->share = 0;
+    else if (flags & SERVER_AGENT_DRAIN)
+        subject->mode = AGENT_DRAIN;
+    subject->drain_is_guessed = subject->mode == AGENT_DRAIN;
+    return flags & AGENT_FLAGS;
+}
+
+/* An earlier process may have seen the last change: the clock is the host's. */
+static uint64_t known_since(const struct subject *subject, uint64_t now_ms)
+{
+    const uint64_t changed_ms =
+        atomic_load_explicit(&subject->server->state->checks.changed_ms, memory_order_relaxed);
+
+    return changed_ms != 0 && changed_ms < now_ms ? changed_ms : now_ms;
+}
+
+void subject_meet(struct subject *subject, uint64_t now_ms)
+{
+    const uint32_t flags = server_flags(subject->server);
+    const uint64_t since_ms = known_since(subject, now_ms);
+    const uint32_t set = meet_check(subject, flags, since_ms) | meet_agent(subject, flags, since_ms);
+
+    (void)pool_change_flags(subject->watch->pool, subject->server, set, (CHECK_FLAGS | AGENT_FLAGS) & ~set,
+                            now_ms);
+    subject->is_out = (set & OUT_FLAGS) != 0;
+    subject->out_since_ms = since_ms;
+}
+
+void watch_begin(struct watch *watch, struct health *health, uint64_t now_ms)
+{
+    watch->health = health;
+    for (size_t i = 0; i < watch->n_subjects; i++)
+        subject_meet(watch->subjects[i], now_ms);
+    (void)pool_update_promotion(watch->pool);
+    watch->service = look(watch);
+}
+
+/* The first check of a server that has served without one: as if it were new. */
+static void begin_check(struct subject *subject, uint64_t now_ms)
+{
+    const uint32_t set = meet_check(subject, 0, now_ms);
+
+    change_flags(subject, set, CHECK_FLAGS, now_ms);
+    if (set & SERVER_CHECK_DOWN)
+        tell(subject, LOG_WARNING, &(struct change){"server is down", "UP", "DOWN", "not checked yet", 0});
+}
+
+static void end_check(struct subject *subject, uint64_t now_ms)
+{
+    const bool was_out = !check_in_service(&subject->check);
+
+    change_flags(subject, 0, CHECK_FLAGS, now_ms);
+    if (was_out)
+        tell(subject, LOG_NOTICE,
+             &(struct change){"server is up", "DOWN", "UP", "not checked any more",
+                              now_ms - subject->check.since_ms});
+}
+
+void subject_change_check(struct subject *subject, const struct health_spec *before, uint64_t now_ms)
+{
+    const struct health_spec *spec = subject_spec(subject);
+
+    subject->check_task.kind = check_kind(spec);
+    if (before->type == HEALTH_NONE)
+        begin_check(subject, now_ms);
+    else if (spec->type == HEALTH_NONE)
+        end_check(subject, now_ms);
+    else
+        check_settle(&subject->check, now_ms);
 }
 
 static void judge_check(struct subject *subject, const struct probe *probe, uint64_t now_ms)
@@ -93,12 +211,13 @@ static void judge_check(struct subject *subject, const struct probe *probe, uint
         check_count(&subject->check, subject_spec(subject), good, now_ms, &lasted_ms);
 
     subject->check_task.failures += !good;
+    add(&subject->server->state->checks.failures, !good);
+    change_flags(subject, SERVER_CHECKED | (check_in_service(&subject->check) ? 0 : SERVER_CHECK_DOWN),
+                 SERVER_CHECK_DOWN, now_ms);
     if (news == CHECK_WENT_DOWN) {
-        change_flags(subject, SERVER_CHECK_DOWN, 0, now_ms);
         tell(subject, LOG_WARNING,
              &(struct change){"server is down", "UP", "DOWN", probe->reason, lasted_ms});
     } else if (news == CHECK_WENT_UP) {
-        change_flags(subject, 0, SERVER_CHECK_DOWN, now_ms);
         tell(subject, LOG_NOTICE, &(struct change){"server is up", "DOWN", "UP", probe->reason, lasted_ms});
     } else if (!good && check_in_service(&subject->check)) {
         log_write(LOG_INFO, "a check failed pool=%s server=%s reason=\"%s\" in_a_row=%u",
@@ -109,18 +228,17 @@ static void judge_check(struct subject *subject, const struct probe *probe, uint
         watch_update(subject->watch);
 }
 
-static void tell_service(struct subject *subject, const struct probe *probe, uint64_t now_ms)
+static void tell_service(struct subject *subject, const char *reason, uint64_t now_ms)
 {
     const bool up = subject->service == AGENT_UP;
 
     tell(subject, up ? LOG_NOTICE : LOG_WARNING,
          &(struct change){up ? "server is up" : "server is down", up ? "DOWN" : "UP", up ? "UP" : "DOWN",
-                          probe->reason, now_ms - subject->service_since_ms});
+                          reason, now_ms - subject->service_since_ms});
     subject->service_since_ms = now_ms;
 }
 
-static void tell_mode(struct subject *subject, enum agent_mode before, const struct probe *probe,
-                      uint64_t now_ms)
+static void tell_mode(struct subject *subject, enum agent_mode before, const char *reason, uint64_t now_ms)
 {
     static const char *const names[] = {
         [AGENT_READY] = "READY", [AGENT_DRAIN] = "DRAIN", [AGENT_MAINT] = "MAINT"};
@@ -129,7 +247,7 @@ static void tell_mode(struct subject *subject, enum agent_mode before, const str
                                         [AGENT_MAINT] = "server is in maintenance"};
 
     tell(subject, LOG_NOTICE,
-         &(struct change){words[subject->mode], names[before], names[subject->mode], probe->reason,
+         &(struct change){words[subject->mode], names[before], names[subject->mode], reason,
                           now_ms - subject->mode_since_ms});
     subject->mode_since_ms = now_ms;
 }
@@ -175,6 +293,16 @@ static uint32_t agent_flags(const struct subject *subject)
     return flags;
 }
 
+/* Whichever began the drain, the agent's next word or share says how it is now. */
+static void end_guess(struct subject *subject, const struct agent_report *report)
+{
+    if (!report->has_share && report->mode == AGENT_MODE_SAME)
+        return;
+    if (subject->drain_is_guessed)
+        subject->mode = AGENT_READY;
+    subject->drain_is_guessed = false;
+}
+
 /* What the agent does not say stays as it is. */
 static void apply_report(struct subject *subject, const struct probe *probe, uint64_t now_ms)
 {
@@ -182,6 +310,7 @@ static void apply_report(struct subject *subject, const struct probe *probe, uin
     const enum agent_mode mode_before = subject->mode;
     const enum agent_service service_before = subject->service;
 
+    end_guess(subject, report);
     if (report->has_share)
         take_share(subject, report->share);
     if (report->mode != AGENT_MODE_SAME)
@@ -190,9 +319,9 @@ static void apply_report(struct subject *subject, const struct probe *probe, uin
         subject->service = report->service;
     change_flags(subject, agent_flags(subject), AGENT_FLAGS, now_ms);
     if (subject->mode != mode_before)
-        tell_mode(subject, mode_before, probe, now_ms);
+        tell_mode(subject, mode_before, probe->reason, now_ms);
     if (subject->service != service_before)
-        tell_service(subject, probe, now_ms);
+        tell_service(subject, probe->reason, now_ms);
     note_words(subject, report);
     watch_update(subject->watch);
 }
@@ -214,12 +343,50 @@ static void judge_agent(struct subject *subject, const struct probe *probe, uint
         apply_report(subject, probe, now_ms);
 }
 
-void subject_judge(struct subject *subject, const struct probe *probe)
+/* It is as if it had said that all is well. */
+static void end_agent(struct subject *subject, uint64_t now_ms)
 {
-    const uint64_t now_ms = health_now_ms(subject->watch->health);
+    const enum agent_mode mode = subject->mode;
+    const enum agent_service service = subject->service;
 
-    if (probe->kind == PROBE_AGENT)
-        judge_agent(subject, probe, now_ms);
+    subject->mode = AGENT_READY;
+    subject->service = AGENT_UP;
+    subject->drain_is_guessed = subject->agent_silent = subject->agent_odd = false;
+    take_share(subject, SHARE_WHOLE);
+    change_flags(subject, 0, AGENT_FLAGS, now_ms);
+    if (mode != AGENT_READY)
+        tell_mode(subject, mode, "its agent is not asked any more", now_ms);
+    if (service != AGENT_UP)
+        tell_service(subject, "its agent is not asked any more", now_ms);
+}
+
+void subject_change_agent(struct subject *subject, const struct health_spec *before, uint64_t now_ms)
+{
+    if (before->agent_port != 0 && subject_spec(subject)->agent_port == 0)
+        end_agent(subject, now_ms);
+}
+
+/* For who looks from outside. Where there is only an agent it is the one that is told of. */
+static void publish(struct task *task, const struct probe *probe, uint64_t now_ms)
+{
+    struct server_checks *checks = &task->subject->server->state->checks;
+
+    if (task->kind == PROBE_AGENT && subject_spec(task->subject)->type != HEALTH_NONE)
+        return;
+    atomic_store_explicit(&checks->last, (uint32_t)probe->result | (uint32_t)probe->status << 8,
+                          memory_order_relaxed);
+    atomic_store_explicit(&checks->duration_ms, (uint32_t)(now_ms - task->started_ms), memory_order_relaxed);
+}
+
+void subject_judge(struct task *task, const struct probe *probe)
+{
+    const uint64_t now_ms = health_now_ms(task->subject->watch->health);
+
+    publish(task, probe, now_ms);
+    if (probe->outcome == PROBE_NOT_MADE)
+        return;
+    if (task->kind == PROBE_AGENT)
+        judge_agent(task->subject, probe, now_ms);
     else
-        judge_check(subject, probe, now_ms);
+        judge_check(task->subject, probe, now_ms);
 }

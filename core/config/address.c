@@ -125,7 +125,7 @@ static void drop_duplicates(struct addresses *addresses)
         bool known = false;
 
         for (size_t k = 0; k < kept; k++)
-            known = known || address_equals(&addresses->list[k], &addresses->list[i]);
+            known = known || server_address_equals(&addresses->list[k], &addresses->list[i]);
         if (!known)
             addresses->list[kept++] = addresses->list[i];
     }
@@ -176,28 +176,9 @@ bool address_read(struct loader *loader, struct place place, const char *text, c
     return addresses->n > 0 || address_resolve(loader, place, what, addresses);
 }
 
-bool address_equals(const struct server_address *a, const struct server_address *b)
-{
-    if (a->sa.sa_family != b->sa.sa_family)
-        return false;
-    if (a->sa.sa_family == AF_UNIX)
-        return strcmp(a->un.sun_path, b->un.sun_path) == 0;
-    if (a->sa.sa_family == AF_INET)
-        return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-    return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
-           memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
-}
-
 const char *address_print(struct loader *loader, const struct server_address *address)
 {
-    char text[INET6_ADDRSTRLEN];
+    char text[SERVER_NAME_MAX];
 
-    if (address->sa.sa_family == AF_UNIX)
-        return arena_printf(loader->keep, "unix:%s", address->un.sun_path);
-    if (address->sa.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address->in.sin_addr, text, sizeof text);
-        return arena_printf(loader->keep, "%s:%u", text, (unsigned)ntohs(address->in.sin_port));
-    }
-    inet_ntop(AF_INET6, &address->in6.sin6_addr, text, sizeof text);
-    return arena_printf(loader->keep, "[%s]:%u", text, (unsigned)ntohs(address->in6.sin6_port));
+    return arena_printf(loader->keep, "%s", server_address_print(address, text, sizeof text));
 }

@@ -29,7 +29,6 @@ bool address_resolve(struct loader *loader, struct place place, const char *what
 bool address_read(struct loader *loader, struct place place, const char *text, const char *what,
                   struct addresses *addresses);
 
-bool address_equals(const struct server_address *a, const struct server_address *b);
 /* "127.0.0.1:80", "[::1]:80", "unix:/path"; in the snapshot's arena. */
 const char *address_print(struct loader *loader, const struct server_address *address);
 

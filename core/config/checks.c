@@ -87,6 +87,7 @@ static void read_body(struct loader *loader, const struct node *health, struct c
     }
     test = arena_alloc(loader->keep, 1, sizeof *test);
     checks->spec.body_context = test;
+    checks->spec.body = checks->expect_body;
     if (is_regex(checks->expect_body)) {
         checks->spec.body_matches = body_fits;
         compile_body(loader, place, test, checks->expect_body);

@@ -62,10 +62,29 @@ enum retry_cause {
 
 enum sticky_kind { STICKY_OFF, STICKY_INSERT, STICKY_ROUTE };
 
-/* A group of servers: its pool, and what the proxy does around it. */
+/* A server that is given by a name which is asked for again and again: as many servers as the name has addresses. */
+struct named_server {
+    const char *host;                /* what is asked for, in lower case */
+    uint16_t port;                   /* unless srv */
+    bool srv;
+    struct wanted_list found;        /* what it had when the files were read; n_places and n_backup: the most that are used */
+    uint32_t ttl_ms;                 /* how long that holds */
+    bool partial;                    /* that was not all */
+};
+
+/* A server of a group as the files have it. */
+struct member {
+    struct server_spec spec;          /* without an address where `named` */
+    const struct named_server *named; /* NULL: the address is the spec's */
+};
+
+/* A group of servers: what its pool is made of, and what the proxy does around it. */
 struct group {
-    struct pool *pool;             /* borrowed from the snapshot's pools */
-    uint32_t index;                /* of both, in the snapshot */
+    uint32_t index;                /* of the group and of its pool, in the snapshot */
+    struct pool_spec spec;         /* without servers */
+    size_t n_members;
+    const struct member *members;  /* in the order of the file */
+    const struct health_spec *health; /* NULL: not checked, and no agent is asked */
     struct template *key;          /* of a keyed strategy; NULL: none */
     struct {
         uint32_t causes;           /* enum retry_cause */
@@ -94,8 +113,7 @@ struct respond {
 };
 
 struct proxy_pass {
-    struct pool *pool;      /* borrowed from snapshot->pools */
-    const struct group *group; /* the same pool with its settings */
+    const struct group *group;
     bool has_uri;           /* the URL had a URI part: it replaces the part of the path that the location matched */
     struct span uri;        /* that part */
     const char *url;        /* as written, for logs */
@@ -165,6 +183,15 @@ struct log_settings {
     uint32_t queue_size;           /* bytes per thread, a power of two */
 };
 
+/* Runtime control (core/control/admin.h). */
+struct control_settings {
+    const char *socket;            /* path; NULL: none */
+    const char *owner, *group;     /* names; NULL: as it was made */
+    const char *mode_text;         /* as written */
+    uint32_t mode;                 /* the same, read */
+    const char *state;             /* file of the changes that outlive a reload; NULL: none */
+};
+
 struct engine_settings {           /* the rare-event knobs of DESIGN.md 5.8 are here */
     uint32_t sq_entries, cq_entries;
     uint32_t recv_buffers;         /* in the provided ring of one worker, a power of two */
@@ -177,22 +204,6 @@ struct engine_settings {           /* the rare-event knobs of DESIGN.md 5.8 are 
     bool pin;                      /* pin workers to cores */
 };
 
-/*
- * A server that is given by a name which is asked for again and again, and its places: servers of the pool that its addresses get, and
- * that are ABSENT while they have none.
- */
-struct named_server {
-    struct pool *pool;               /* borrowed from snapshot->pools */
-    const char *host;                /* what is asked for, in lower case */
-    uint16_t port;                   /* unless srv */
-    bool srv;
-    uint32_t first;        /* place of the server's own tier: index in the pool; found.n_places of them */
-    uint32_t first_backup; /* of SRV records behind those of the best priority; found.n_backup of them, or none */
-    struct wanted_list found;        /* what its places got first */
-    uint32_t ttl_ms;                 /* how long that holds */
-    bool partial;                    /* that was not all */
-};
-
 struct config {
     unsigned workers;              /* resolved: 1 to 512 */
     const char *user;              /* NULL: stay */
@@ -203,6 +214,7 @@ struct config {
     uint64_t rlimit_memlock;       /* 0: as it is */
     const char *pid_file;          /* NULL: none */
     struct log_settings log;
+    struct control_settings control;
     struct engine_settings engine;
     struct resolver_settings resolver;
     struct http_settings settings; /* defaults of all sites */
@@ -220,20 +232,16 @@ struct config {
     uint32_t worker_connections;   /* clients of one worker */
     uint32_t lingering_timeout_ms, lingering_size; /* RFC 9112 9.6 */
     uint32_t shutdown_timeout_ms;  /* how long a graceful stop may take */
+    uint32_t shutdown_idle_timeout_ms; /* how long a connection may wait for one more request then */
     uint32_t health_probes;        /* in flight at a time, of all pools */
 
     size_t n_listens;
     struct listen *listens;
     size_t n_sites;
     struct site *sites;
-    size_t n_pools;
-    struct pool **pools;
-    const struct group **groups;   /* one per pool */
-    size_t n_servers;              /* over all pools: server.id is below it */
-    size_t n_named;
-    struct named_server *named;    /* of all pools */
-    size_t n_health;
-    struct health_pool *health;    /* the pools that are checked, or whose agents are asked */
+    size_t n_groups;
+    const struct group **groups;
+    struct pool **pools;           /* one per group, as of when the files were read; a reference each */
 
     void *memory;                  /* private to core/config */
 };
@@ -245,7 +253,14 @@ struct config_errors;
 /* A worker count, or what the command line gives, for what the file does not decide. */
 struct config_options {
     const char *balancers_dir;     /* NULL: the built-in module directory, unless the file names one */
+    /*
+     * Makes the pool of each group, for that many workers, or gives a reference on one that serves already; NULL: pool_create. Returns 0, or
+     * -errno with a sentence in error[0..size).
+     */
+    int (*make_pool)(void *context, const struct pool_spec *spec, unsigned n_workers, struct pool **pool, char *error, size_t size);
+    void *context;
     bool allow_insecure_files;     /* files that everybody may write to are not refused, the main file included */
+    bool without_names;            /* names of servers and listens are not looked up, and get addresses that nobody has: for reading the rest */
 };
 
 /*
@@ -255,6 +270,11 @@ struct config_options {
  */
 int config_load(const char *path, const struct config_options *options, struct config **config,
                 struct config_errors **errors) __attribute__((warn_unused_result));
+/*
+ * The pool of the group, whose reference becomes the caller's. What has served must be taken: the configuration frees what it still has as if nobody
+ * had ever used it.
+ */
+struct pool *config_take_pool(struct config *config, size_t index);
 /* libconfig exports a function of the same name and calls it by that name, so ours goes by another in object files. */
 void config_destroy(struct config *config) __asm__("fairlead_config_destroy");
 
@@ -264,8 +284,8 @@ size_t config_errors_count(const struct config_errors *errors);
 void config_errors_destroy(struct config_errors *errors);
 
 /*
- * -T: the effective configuration, every key with its value, defaults included, in the file format. With `secrets` what it prints can be read
- * again; without, each secret is CONFIG_SECRET_MASK, which the reader refuses.
+ * -T: the effective configuration, every key with its value, defaults included, in the file format; the directory of sites_enabled is told in
+ * the first line, a comment. With `secrets` what it prints can be read again; without, each secret is CONFIG_SECRET_MASK, which the reader refuses.
  */
 #define CONFIG_SECRET_MASK "(not shown)"
 void config_print(const struct config *config, bool secrets, FILE *out);

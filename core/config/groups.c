@@ -114,22 +114,23 @@ static bool has_route(const struct server *server)
     return server->route != NULL;
 }
 
-void groups_check(struct loader *loader, const struct node *node, const struct group *group)
+void groups_check(struct loader *loader, const struct node *node, const struct group *group,
+                  const struct pool *pool)
 {
-    const char *balance = pool_strategy(group->pool);
+    const char *balance = pool_strategy(pool);
 
-    if (pool_key_kind(group->pool) == FAIRLEAD_KEYED && group->key == NULL)
+    if (pool_key_kind(pool) == FAIRLEAD_KEYED && group->key == NULL)
         errors_add(loader->errors, place_of(node, "balance"), "the strategy \"%s\" needs a \"key\", as in key = \"$request_uri\"",
                    balance);
-    if (pool_key_kind(group->pool) != FAIRLEAD_KEYED && group->key != NULL)
+    if (pool_key_kind(pool) != FAIRLEAD_KEYED && group->key != NULL)
         errors_add(loader->errors, place_of(node, "key"), "the strategy \"%s\" has no use for a \"key\"", balance);
-    if (group->queue_size > 0 && !any_server(group->pool, has_limit))
+    if (group->queue_size > 0 && !any_server(pool, has_limit))
         errors_add(loader->errors, place_of(node, "queue"), "requests wait for \"max_conns\", which no server has");
     if (!http_is_token((struct span){group->sticky.cookie, strlen(group->sticky.cookie)}))
         errors_add(loader->errors, place_of(node, "sticky"), "\"%s\" cannot be the name of a cookie", group->sticky.cookie);
     if (strchr(group->sticky.path, ';') != NULL)
         errors_add(loader->errors, place_of(node, "sticky"), "\"%s\" cannot be the path of a cookie", group->sticky.path);
-    if (group->sticky.kind == STICKY_ROUTE && !any_server(group->pool, has_route))
+    if (group->sticky.kind == STICKY_ROUTE && !any_server(pool, has_route))
         errors_add(loader->errors, place_of(node, "sticky"), "a sticky route needs servers with \"route\", as in route = \"a\"");
 }
 

@@ -9,7 +9,7 @@
 /* `node`: the upstream's group; NULL: only what stands when nothing is written. */
 void groups_read(struct loader *loader, const struct node *node, struct group *group);
 /* What belongs together; the pool has been made. */
-void groups_check(struct loader *loader, const struct node *node, const struct group *group);
+void groups_check(struct loader *loader, const struct node *node, const struct group *group, const struct pool *pool);
 /* "on = [ ... ];" and "statuses = [ ... ];", each with its line's end. */
 void groups_print_causes(const struct group *group, FILE *out);
 void groups_print_statuses(const struct group *group, FILE *out);

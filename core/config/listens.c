@@ -106,7 +106,7 @@ static struct growing *find_listen(struct builder *b, struct place place,
     struct loader *loader = b->loader;
 
     for (size_t i = 0; i < b->n; i++)
-        if (address_equals(&b->growing[i].listen->address, address))
+        if (server_address_equals(&b->growing[i].listen->address, address))
             return &b->growing[i];
     if (b->n == LOAD_LISTENS_MAX) {
         errors_add(loader->errors, place, "more than %u addresses to listen on", LOAD_LISTENS_MAX);

@@ -64,7 +64,10 @@ static void read_sites_enabled(struct loader *loader, struct place place)
     const char *dir = load_path(loader, place, loader->sites_enabled), **names;
     struct targets nothing = {0};
     size_t n;
-    int result = hooks->list_dir(hooks->context, loader->scratch, dir, &n, &names);
+    int result;
+
+    loader->storage->sites_dir = load_kept_path(loader, place, loader->sites_enabled);
+    result = hooks->list_dir(hooks->context, loader->scratch, dir, &n, &names);
 
     if (result < 0) {
         errors_add(loader->errors, place, "cannot read the directory \"%s\": %s", dir, strerror(-result));
@@ -128,6 +131,23 @@ static void check_engine(struct loader *loader, struct place place)
                    engine->recv_buffers_max, engine->recv_buffers);
 }
 
+/* The socket's path, and its permissions: three or four octal digits, the last of them 0. */
+static void check_control(struct loader *loader, struct place place)
+{
+    struct control_settings *control = &loader->config->control;
+    size_t len = strlen(control->mode_text);
+
+    if (len < 3 || len > 4 || strspn(control->mode_text, "01234567") != len || (len == 4 && control->mode_text[0] != '0'))
+        errors_add(loader->errors, place, "\"%s\" is not a \"mode\" in octal, as \"0660\"", control->mode_text);
+    else if (control->mode_text[len - 1] != '0')
+        errors_add(loader->errors, place, "the \"mode\" \"%s\" lets all users control this process: its last digit must be 0",
+                   control->mode_text);
+    else
+        control->mode = (uint32_t)strtoul(control->mode_text, NULL, 8);
+    if (control->socket != NULL && strlen(control->socket) >= sizeof ((struct sockaddr_un *)0)->sun_path)
+        errors_add(loader->errors, place, "\"%s\" is longer than the path of a unix socket may be", control->socket);
+}
+
 static struct place place_of(const struct node *root, const char *name)
 {
     const struct node *node = node_member(root, name);
@@ -163,6 +183,7 @@ static int read_all(struct loader *loader, const char *path)
     trust_modules(loader, place_of(root, "balancers_dir"), loader->storage->balancers_dir);
     check_identity(loader, root);
     check_engine(loader, place_of(root, "engine"));
+    check_control(loader, place_of(root, "control"));
     resolver_read(loader, root);
     logs_read(loader, root);
     if (loader->sites_enabled != NULL)
@@ -226,7 +247,9 @@ int load_config(const char *path, const struct config_options *options, const st
 int config_load(const char *path, const struct config_options *options, struct config **config,
                 struct config_errors **errors)
 {
-    return load_config(path, options, &load_system_hooks, config, errors);
+    bool without_names = options != NULL && options->without_names;
+
+    return load_config(path, options, without_names ? &load_nameless_hooks : &load_system_hooks, config, errors);
 }
 
 void config_destroy(struct config *config)

@@ -47,6 +47,8 @@ struct load_hooks {
 };
 
 extern const struct load_hooks load_system_hooks;
+/* The same, but every name is found, at an address of 198.18.0.0/15 (RFC 2544) made of its bytes, without asking anybody. */
+extern const struct load_hooks load_nameless_hooks;
 
 /* A server as written: one address, or a name. */
 struct server_entry {
@@ -69,13 +71,12 @@ struct upstream {
     const char *name;
     struct place place;
     bool written;      /* stands in the file; else made for a proxy_pass */
-    struct pool *pool; /* NULL: it had errors, which have been reported */
+    struct pool *pool; /* NULL: it had errors, which have been reported; or it was taken */
+    void **pool_slot;  /* of the arena: holds the reference on the pool */
     struct pool_spec spec;
     struct group group;
     size_t n_entries;
     struct server_entry *entries; /* the servers as written */
-    size_t n_named;
-    struct named_server *named; /* those that are asked for again */
     int64_t *options; /* of the strategy, in the order of option_keys */
     const struct key *option_keys;
     size_t n_options;
@@ -86,6 +87,7 @@ struct upstream {
 struct storage {
     struct arena *arena;
     const char *balancers_dir;
+    const char *sites_dir; /* sites_enabled, whole; NULL: none */
     bool allow_insecure_files;
     size_t n_upstreams;
     struct upstream **upstreams; /* LOAD_UPSTREAMS_MAX places */

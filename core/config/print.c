@@ -9,7 +9,7 @@
 #include "config/listens.h"
 #include "config/load.h"
 #include "config/value.h"
-#include "upstream/place.h"
+#include "upstream/server_address.h"
 
 #include <stdlib.h>
 
@@ -317,6 +317,16 @@ static void print_site(struct printer *p, const struct config *config, size_t in
     print_member_close(p, index + 1 == config->n_sites);
 }
 
+/* Its sites are printed below, and would be there twice: so the directory is told in a comment, where fairlead-site finds it. */
+static void print_sites_dir(const char *directory, FILE *out)
+{
+    if (directory == NULL)
+        return;
+    fputs("# sites_enabled = ", out);
+    value_print_string(directory, out);
+    fputs("\n", out);
+}
+
 void config_print(const struct config *config, bool secrets, FILE *out)
 {
     struct printer printer = {out, 0, secrets};
@@ -325,9 +335,11 @@ void config_print(const struct config *config, bool secrets, FILE *out)
     struct targets targets = {
         .at = {[INTO_CONFIG] = &copy, [INTO_STORAGE] = &storage, [INTO_SETTINGS] = &copy.settings}};
 
+    print_sites_dir(storage.sites_dir, out);
     print_values(&printer, CONTEXT_MAIN, &targets);
     capabilities_print(config->capabilities, out);
     print_group(&printer, "log", CONTEXT_LOG, &targets);
+    print_group(&printer, "control", CONTEXT_CONTROL, &targets);
     print_group(&printer, "engine", CONTEXT_ENGINE, &targets);
     print_resolver(&printer, config, &targets);
     print_upstreams(&printer, &storage);

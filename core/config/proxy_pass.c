@@ -98,7 +98,6 @@ void proxy_pass_read(struct loader *loader, struct place place, const char *text
     const struct upstream *upstream = upstreams_find(loader->storage, url.authority);
     if (upstream == NULL)
         upstream = upstreams_of_url(loader, place, url.authority);
-    proxy->pool = upstream == NULL ? NULL : upstream->pool;
     proxy->group = upstream == NULL ? NULL : &upstream->group;
     proxy->has_uri = *url.uri != '\0';
     proxy->uri.len = strlen(url.uri);

@@ -16,6 +16,7 @@
     X(CONTEXT_MAIN, "the main file")                                                                         \
     X(CONTEXT_FILE, "a file of sites_enabled")                                                               \
     X(CONTEXT_LOG, "log")                                                                                    \
+    X(CONTEXT_CONTROL, "control")                                                                            \
     X(CONTEXT_ENGINE, "engine")                                                                              \
     X(CONTEXT_RESOLVER, "resolver")                                                                          \
     X(CONTEXT_UPSTREAM, "an upstream")                                                                       \
@@ -114,6 +115,7 @@ struct key {
     const struct word *words;
     enum context inside;
     const char *unit; /* of KEY_INT, for the manual; NULL: a count */
+    const char *example; /* a value as a person would write it; NULL: the fallback shows it, or for a bool its contrary */
     const char *sentence;
 };
 

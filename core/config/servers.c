@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Servers; see servers.h. A name that is asked for again has a fixed number of places in the pool, whatever
- * it has now: strategies hash the names of places, and plans are made once. With `resolve = false` each
+ * Servers; see servers.h. A name that is asked for again stays one member, whatever addresses it has. With `resolve = false` each
  * address is a server like any other, as nginx has it; it is then getaddrinfo that is asked, which knows more
  * sources than the DNS, but neither SRV nor a TTL.
  */
@@ -9,13 +8,13 @@
 #include "config/address.h"
 #include "config/reader.h"
 #include "config/upstreams.h"
-#include "upstream/place.h"
+#include "upstream/server_address.h"
 
-static void add_server(struct loader *loader, struct server_list *list, const struct server_spec *spec)
+static void add_member(struct loader *loader, struct server_list *list, const struct server_spec *spec, const struct named_server *named)
 {
-    list->servers =
-        arena_grow(loader->scratch, list->servers, &list->room, list->n + 1, sizeof list->servers[0]);
-    list->servers[list->n++] = *spec;
+    list->members =
+        arena_grow(loader->scratch, list->members, &list->room, list->n + 1, sizeof list->members[0]);
+    list->members[list->n++] = (struct member){*spec, named};
 }
 
 /* How the sentence about a name that is not found ends. */
@@ -37,25 +36,26 @@ static void add_fixed(struct loader *loader, const struct addresses *addresses,
     for (size_t i = 0; i < addresses->n; i++) {
         server.address = addresses->list[i];
         server.name = addresses->n == 1 ? addresses->name : address_print(loader, &addresses->list[i]);
-        add_server(loader, list, &server);
+        add_member(loader, list, &server, NULL);
     }
 }
 
-/* Returns the index of the first one. What is hashed is the name of the place, so it must not change with its
- * address. */
-static uint32_t add_places(struct loader *loader, const struct server_entry *entry, bool behind,
-                           struct server_list *list)
+/* What an SRV record gave once and for all. */
+static void add_found(struct loader *loader, const struct named_server *named, const struct server_spec *spec, struct server_list *list)
 {
-    struct server_spec spec = entry->spec;
-    uint32_t first = (uint32_t)list->n;
+    char name[SERVER_NAME_MAX];
 
-    spec.absent = true;
-    spec.backup = spec.backup || behind;
-    for (uint32_t i = 0; i < entry->n_addresses; i++) {
-        spec.name = arena_printf(loader->keep, behind ? "%s#b%u" : "%s#%u", entry->spec.name, i);
-        add_server(loader, list, &spec);
+    for (size_t i = 0; i < named->found.n; i++) {
+        const struct wanted *wanted = &named->found.entries[i];
+        struct server_spec server = *spec;
+
+        server.address = wanted->address;
+        server.share = wanted->share;
+        server.backup = spec->backup || wanted->backup;
+        server_address_print(&wanted->address, name, sizeof name);
+        server.name = arena_copy(loader->keep, name, strlen(name));
+        add_member(loader, list, &server, NULL);
     }
-    return first;
 }
 
 static void add_named(struct loader *loader, struct place place, struct server_entry *entry,
@@ -63,8 +63,7 @@ static void add_named(struct loader *loader, struct place place, struct server_e
 {
     const struct load_hooks *hooks = loader->hooks;
     struct resolve_answer *answer = arena_alloc(loader->scratch, 1, sizeof *answer);
-    struct found_name found = {.resolve = entry->resolve};
-    struct named_server *named = &found.named;
+    struct named_server *named = arena_alloc(loader->keep, 1, sizeof *named);
     const char *what = describe(loader, entry->spec.name);
     int error;
 
@@ -77,20 +76,17 @@ static void add_named(struct loader *loader, struct place place, struct server_e
                    error != 0 ? strerror(-error) : answer->failure);
         return;
     }
-    named->first = add_places(loader, entry, false, list);
     named->found.n_places = entry->n_addresses;
-    if (entry->srv && !entry->spec.backup) {
-        named->first_backup = add_places(loader, entry, true, list);
-        named->found.n_backup = entry->n_addresses;
-    }
+    named->found.n_backup = entry->srv && !entry->spec.backup ? entry->n_addresses : 0;
     named->found.entries = arena_alloc(loader->keep, named->found.n_places + named->found.n_backup,
                                        sizeof named->found.entries[0]);
     wanted_of_answer(&named->found, answer);
     named->ttl_ms = answer->ttl_ms;
     named->partial = answer->partial;
-    list->names =
-        arena_grow(loader->scratch, list->names, &list->names_room, list->n_names + 1, sizeof list->names[0]);
-    list->names[list->n_names++] = found;
+    if (entry->resolve)
+        add_member(loader, list, &entry->spec, named);
+    else
+        add_found(loader, named, &entry->spec, list);
 }
 
 static bool check_srv(struct loader *loader, struct place place, const struct server_entry *entry,
@@ -149,33 +145,5 @@ void servers_read(struct loader *loader, const struct node *group, struct upstre
         upstream->entries = arena_grow(loader->keep, upstream->entries, &list->entries_room,
                                        upstream->n_entries + 1, sizeof upstream->entries[0]);
         upstream->entries[upstream->n_entries++] = entry;
-    }
-}
-
-static void fill_places(struct pool *pool, const struct found_name *found)
-{
-    const struct named_server *named = &found->named;
-    uint32_t next[2] = {named->first, named->first_backup};
-    char name[SERVER_NAME_MAX];
-
-    for (size_t i = 0; i < named->found.n; i++) {
-        const struct wanted *wanted = &named->found.entries[i];
-        struct server *server = pool_server(pool, next[wanted->backup]++);
-
-        pool_set_share(pool, server, wanted->share);
-        pool_place(pool, server, &wanted->address, server_address_print(&wanted->address, name, sizeof name),
-                   0);
-    }
-}
-
-void servers_place(struct loader *loader, struct upstream *upstream, const struct server_list *list)
-{
-    upstream->named = arena_alloc(loader->keep, list->n_names, sizeof upstream->named[0]);
-    for (size_t i = 0; i < list->n_names; i++) {
-        fill_places(upstream->pool, &list->names[i]);
-        if (!list->names[i].resolve)
-            continue;
-        upstream->named[upstream->n_named] = list->names[i].named;
-        upstream->named[upstream->n_named++].pool = upstream->pool;
     }
 }

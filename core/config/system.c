@@ -151,3 +151,34 @@ static int ask(void *context, const struct resolver_settings *settings, const ch
 }
 
 const struct load_hooks load_system_hooks = {NULL, LOAD_MEMORY_MAX, read_file, list_dir, resolve, ask};
+
+static struct server_address invent_address(const char *host, uint16_t port)
+{
+    struct server_address address = {.len = sizeof(struct sockaddr_in)};
+    uint32_t sum = 0;
+
+    for (; *host != '\0'; host++)
+        sum = sum * 31 + (unsigned char)*host;
+    address.in = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0xc6120000u | (sum & 0x1ffffu))};
+    return address;
+}
+
+static int resolve_nothing(void *context, const char *host, struct server_address *addresses, size_t *n)
+{
+    (void)context;
+    addresses[0] = invent_address(host, 0);
+    *n = 1;
+    return 0;
+}
+
+static int ask_nobody(void *context, const struct resolver_settings *settings, const char *host, uint16_t port, bool srv,
+                      struct resolve_answer *answer)
+{
+    (void)context;
+    *answer = (struct resolve_answer){.ttl_ms = settings->ttl_min_ms, .n = 1};
+    answer->records[0].address = invent_address(host, srv ? 1 : port);
+    return 0;
+}
+
+const struct load_hooks load_nameless_hooks = {NULL, LOAD_MEMORY_MAX, read_file, list_dir, resolve_nothing, ask_nobody};

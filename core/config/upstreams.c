@@ -5,6 +5,7 @@
  */
 #include "config/upstreams.h"
 #include "config/checks.h"
+#include "config/compose.h"
 #include "config/groups.h"
 #include "config/nearest.h"
 #include "config/reader.h"
@@ -14,9 +15,10 @@
 
 #include <assert.h>
 
+/* Of a snapshot that never served: nobody has links to its servers. A pool that serves has references of its own. */
 static void release_pool(void *pool)
 {
-    pool_destroy(pool);
+    server_states_discard(pool_put(pool));
 }
 
 static void release_strategy(void *strategy)
@@ -113,24 +115,61 @@ static bool read_option_table(struct loader *loader, const struct node *group, s
     return true;
 }
 
+static int make_pool(const struct loader *loader, const struct pool_spec *spec, struct pool **pool, char *error, size_t size)
+{
+    const struct config_options *options = loader->options;
+
+    unsigned n_workers = loader->config->workers;
+
+    return options && options->make_pool ? options->make_pool(options->context, spec, n_workers, pool, error, size)
+                                         : pool_create(spec, n_workers, NULL, pool, error, size);
+}
+
+/* As many servers as the group may come to have. */
+static size_t count_at_most(const struct server_list *list)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->n; i++) {
+        const struct named_server *named = list->members[i].named;
+
+        n += named ? named->found.n_places + named->found.n_backup : 1;
+    }
+    return n;
+}
+
 /* Leaves upstream->pool NULL when the pool cannot be made. */
-static void make_pool(struct loader *loader, struct upstream *upstream, const struct server_list *list)
+static void make_group(struct loader *loader, struct upstream *upstream, const struct server_list *list)
 {
     char error[512];
     void **slot = arena_slot(loader->keep, release_pool);
-    struct server_spec *servers = arena_alloc(loader->keep, list->n, sizeof *servers);
+    struct member *members = arena_alloc(loader->keep, list->n, sizeof *members);
+    struct composition composition;
+    int result;
 
+    if (count_at_most(list) > POOL_SERVERS_MAX) {
+        errors_add(loader->errors, upstream->place, "upstream \"%s\" has %zu servers, and may have 1 to %u", upstream->name,
+                   count_at_most(list), POOL_SERVERS_MAX);
+        return;
+    }
     if (list->n > 0)
-        memcpy(servers, list->servers, list->n * sizeof *servers);
-    upstream->spec.servers = servers;
-    upstream->spec.n_servers = list->n;
-    if (pool_create(&upstream->spec, &upstream->pool, error, sizeof error) != 0) {
+        memcpy(members, list->members, list->n * sizeof *members);
+    upstream->group.spec = upstream->spec;
+    upstream->group.members = members;
+    upstream->group.n_members = list->n;
+    result = compose(&upstream->group, NULL, 0, &composition);
+    if (result != 0)
+        snprintf(error, sizeof error, "out of memory");
+    else
+        result = make_pool(loader, &composition.spec, &upstream->pool, error, sizeof error);
+    compose_fini(&composition);
+    if (result != 0) {
         errors_add(loader->errors, upstream->place, "%s", error);
         upstream->pool = NULL;
         return;
     }
-    *slot = upstream->group.pool = upstream->pool;
-    servers_place(loader, upstream, list);
+    *slot = upstream->pool;
+    upstream->pool_slot = slot;
 }
 
 static void read_upstream(struct loader *loader, const struct node *node)
@@ -161,9 +200,9 @@ static void read_upstream(struct loader *loader, const struct node *node)
     groups_read(loader, node, &upstream->group);
     servers_read(loader, node, upstream, &list);
     if (config_errors_count(loader->errors) == errors_before && !errors_is_full(loader->errors))
-        make_pool(loader, upstream, &list);
+        make_group(loader, upstream, &list);
     if (upstream->pool != NULL)
-        groups_check(loader, node, &upstream->group);
+        groups_check(loader, node, &upstream->group, upstream->pool);
 }
 
 void upstreams_read(struct loader *loader, const struct node *document)
@@ -217,20 +256,18 @@ const struct upstream *upstreams_of_url(struct loader *loader, struct place plac
     entry.spec.name = authority;
     servers_add(loader, place, &entry, &list);
     if (list.n > 0)
-        make_pool(loader, upstream, &list);
+        make_group(loader, upstream, &list);
     return upstream;
 }
 
-static void publish_named(struct loader *loader)
+struct pool *config_take_pool(struct config *config, size_t index)
 {
-    const struct storage *storage = loader->storage;
-    struct config *config = loader->config;
-    size_t n = 0;
+    const struct storage *storage = config->memory;
+    struct pool *pool = storage->upstreams[index]->pool;
 
-    config->named = arena_alloc(loader->keep, config->n_named, sizeof config->named[0]);
-    for (size_t i = 0; i < storage->n_upstreams; i++)
-        for (size_t k = 0; k < storage->upstreams[i]->n_named; k++)
-            config->named[n++] = storage->upstreams[i]->named[k];
+    assert(pool != NULL);
+    *storage->upstreams[index]->pool_slot = storage->upstreams[index]->pool = config->pools[index] = NULL;
+    return pool;
 }
 
 void upstreams_publish(struct loader *loader)
@@ -239,20 +276,14 @@ void upstreams_publish(struct loader *loader)
     struct config *config = loader->config;
 
     config->pools = arena_alloc(loader->keep, storage->n_upstreams, sizeof(struct pool *));
-    config->health = arena_alloc(loader->keep, storage->n_upstreams, sizeof(struct health_pool));
     config->groups = arena_alloc(loader->keep, storage->n_upstreams, sizeof(struct group *));
     for (size_t i = 0; i < storage->n_upstreams; i++) {
-        struct pool *pool = storage->upstreams[i]->pool;
+        struct upstream *upstream = storage->upstreams[i];
 
-        assert(pool != NULL);
-        storage->upstreams[i]->group.index = (uint32_t)config->n_pools;
-        config->groups[config->n_pools] = &storage->upstreams[i]->group;
-        config->pools[config->n_pools++] = pool;
-        for (size_t k = 0; k < pool_n_servers(pool); k++)
-            pool_server(pool, k)->id = (uint32_t)config->n_servers++;
-        config->n_named += storage->upstreams[i]->n_named;
-        if (checks_are_wanted(&storage->upstreams[i]->checks))
-            config->health[config->n_health++] = (struct health_pool){pool, &storage->upstreams[i]->checks.spec};
+        assert(upstream->pool != NULL);
+        upstream->group.index = (uint32_t)config->n_groups;
+        upstream->group.health = checks_are_wanted(&upstream->checks) ? &upstream->checks.spec : NULL;
+        config->pools[config->n_groups] = upstream->pool;
+        config->groups[config->n_groups++] = &upstream->group;
     }
-    publish_named(loader);
 }

@@ -20,7 +20,7 @@ const char *upstreams_nearest(const struct storage *storage, const char *name);
  * in a URL. */
 const struct upstream *upstreams_of_url(struct loader *loader, struct place place, const char *authority);
 
-/* Puts all pools into the snapshot, and numbers the servers. Only when there were no errors. */
+/* Puts all groups and their pools into the snapshot. Only when there were no errors. */
 void upstreams_publish(struct loader *loader);
 
 #endif

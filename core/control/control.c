@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The control thread; see control.h. The order of start is: configuration, signals, logs, pid file, limits, sockets,
- * privileges (chroot, user, capabilities), probe, health thread, workers and their rings; the order of stop is its reverse.
+ * The control thread; see control.h. From signals and the control socket to what is to be done, until a stop; the start is in start.c, reloading in reload.c.
  */
-#include "control/control.h"
+#include "control/private.h"
 
-#include "config/config.h"
-#include "control/limits.h"
-#include "control/listener.h"
+#include "control/activation.h"
 #include "control/logs.h"
-#include "control/names.h"
 #include "control/pid_file.h"
 #include "control/privileges.h"
 #include "control/report.h"
 #include "engine/clock.h"
 #include "engine/log.h"
-#include "engine/probe.h"
-#include "engine/worker.h"
-#include "health/health.h"
-#include "proxy/queue.h"
-#include "proxy/service.h"
-#include "proxy/sticky.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,83 +22,79 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define TEXT_MAX      512u
-#define TICK_MS       250 /* how often the end of a graceful stop is looked for */
-#define HEAP_PER_CORE (256ull << 20) /* bytes that incomplete and waiting heads of one worker may take */
-#define HEALTH_HEAP   (64ull << 20)  /* the same of the health thread */
-#define HEALTH_SQ     256u          /* entries of its submission queue, at most */
+#define TICK_MS      1000 /* how often it is looked whether a thread has ended by itself */
+#define STOP_TICK_MS 25   /* the same during a stop */
+#define EXPORT_SLACK 1024u /* bytes by which the lines of a pool may grow while they are written */
 
-struct control {
-    struct config *config;
-    struct listeners listeners;
-    struct router *router;
-    struct queues *queues;
-    struct sticky_values *sticky;
-    struct probe probe;
-    struct worker **workers;
-    struct service **services;
-    struct names *names;
-    unsigned n_created, n_running;
-    struct health *health; /* NULL: nothing is to be checked */
-    int signals;
-};
-
-static int load(const struct control_options *options, struct config **config)
+static uint64_t now_ms(void)
 {
-    struct config_options given = {.balancers_dir = options->balancers_dir,
-                                   .allow_insecure_files = options->allow_insecure_files};
-    struct config_errors *errors = NULL;
-    int error = config_load(options->config_path, &given, config, &errors);
+    return clock_monotonic_ns() / 1000000u;
+}
 
-    if (errors) {
-        config_errors_print(errors, stderr);
-        config_errors_destroy(errors);
+/* Findings are whole lines. */
+static int load(struct control *control)
+{
+    char text[RELOAD_TEXT_MAX];
+    int error = serving_read(&control->serving, &control->config, text, sizeof(text));
+
+    fputs(text, stderr);
+    if (error && control->gift) {
+        text[strcspn(text, "\n")] = '\0'; /* the first one is enough for the other process's log */
+        upgrade_tell_failed(control->gift, text);
     }
     return error;
 }
 
-static int fail(const char *sentence)
+static void init(struct control *control, const struct control_options *options)
 {
-    fprintf(stderr, "fairlead: [emerg] %s\n", sentence);
-    return -EINVAL;
+    *control = (struct control){.options = options, .signals = -1, .started_ms = now_ms()};
+    control->serving = (struct serving){.options = options, .threads = &control->threads, .editions = &control->editions};
+    editions_init(&control->editions, &control->threads);
 }
 
-static int open_logs(const struct config *config)
+static int open_logs(const struct control *control)
 {
-    struct log_config log;
-    const char *path = NULL;
-    char text[TEXT_MAX];
-    int error;
+    char text[RELOAD_TEXT_MAX];
 
-    logs_config(config, &log);
-    error = log_open(&log, &path);
-    if (error) {
-        snprintf(text, sizeof(text), "open() \"%s\" failed (%d: %s)", path ? path : "", -error, strerror(-error));
-        return fail(text);
-    }
-    return 0;
+    return logs_open(control->config, text, sizeof(text)) == 0 ? 0 : control_fail(control, text);
+}
+
+static int check_privileges(const struct control *control)
+{
+    char text[RELOAD_TEXT_MAX];
+
+    return privileges_check(control->config, text, sizeof(text)) == 0 ? 0 : control_fail(control, text);
+}
+
+/* A start leaves it aside (reload.c); a reload does not take it. */
+static void warn_of_state(const struct control *control)
+{
+    char text[RELOAD_TEXT_MAX];
+
+    if (serving_check(control->config, text, sizeof(text)) != 0)
+        fprintf(stderr, "fairlead: [warn] %s\n", text);
 }
 
 int control_test(const struct control_options *options, _Bool print)
 {
-    struct config *config = NULL;
-    char text[TEXT_MAX];
+    struct control control;
+    bool sound;
 
-    if (load(options, &config) != 0) {
+    init(&control, options);
+    sound = load(&control) == 0;
+    if (sound && !options->quiet)
+        fprintf(stderr, "fairlead: the configuration file %s syntax is ok\n", options->config_path);
+    sound = sound && check_privileges(&control) == 0 && open_logs(&control) == 0;
+    if (sound)
+        warn_of_state(&control);
+    if (!sound)
         fprintf(stderr, "fairlead: configuration file %s test failed\n", options->config_path);
-        return 1;
-    }
-    fprintf(stderr, "fairlead: the configuration file %s syntax is ok\n", options->config_path);
-    if ((privileges_check(config, text, sizeof(text)) != 0 && fail(text) != 0) || open_logs(config) != 0) {
-        fprintf(stderr, "fairlead: configuration file %s test failed\n", options->config_path);
-        config_destroy(config);
-        return 1;
-    }
-    fprintf(stderr, "fairlead: configuration file %s test is successful\n", options->config_path);
-    if (print)
-        config_print(config, options->show_secrets, stdout);
-    config_destroy(config);
-    return 0;
+    else if (!options->quiet)
+        fprintf(stderr, "fairlead: configuration file %s test is successful\n", options->config_path);
+    if (sound && print)
+        config_print(control.config, options->show_secrets, stdout);
+    config_destroy(control.config);
+    return sound ? 0 : 1;
 }
 
 /* Signals are read, not handled: no code of ours runs in a signal handler. A peer that is gone is an error code, not a signal. */
@@ -121,6 +108,7 @@ static int open_signals(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGQUIT);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -128,307 +116,375 @@ static int open_signals(void)
     return fd >= 0 ? fd : -errno;
 }
 
-static struct worker_config worker_settings(const struct control *control, unsigned number)
+/* Reloading and upgrading. */
+
+int control_reload(struct control *control, char *text, size_t size)
 {
-    const struct engine_settings *engine = &control->config->engine;
-
-    return (struct worker_config){
-        .number = number,
-        .pin = engine->pin,
-        .socket_send_buffer = engine->socket_send_buffer,
-        .ring = {.sq_entries = engine->sq_entries,
-                 .cq_entries = engine->cq_entries,
-                 .actors_max = 4 * control->config->worker_connections + (uint32_t)control->config->n_listens + 64,
-                 .multishot_accept = engine->multishot_accept && control->probe.multishot_accept,
-                 .multishot_recv = engine->multishot_recv && control->probe.multishot_recv,
-                 .buffers = {.ring_entries = engine->recv_buffers,
-                             .blocks_max = engine->recv_buffers_max,
-                             .block_size = engine->recv_buffer_size,
-                             .bulk_max = engine->bulk_buffers,
-                             .bulk_size = engine->bulk_buffer_size,
-                             .heap_max = HEAP_PER_CORE}},
-    };
-}
-
-/* Probes are short: a ring and buffers of a size that does not grow with the servers. */
-static struct worker_config health_settings(const struct control *control)
-{
-    struct worker_config settings = worker_settings(control, control->config->workers);
-
-    settings.pin = false;
-    /* Not more than the workers': cq_entries is theirs, and may not be less. */
-    if (settings.ring.sq_entries > HEALTH_SQ)
-        settings.ring.sq_entries = HEALTH_SQ;
-    settings.ring.buffers = (struct buffers_config){.ring_entries = 64,
-                                                    .blocks_max = 1024,
-                                                    .block_size = 4096,
-                                                    .bulk_max = 16,
-                                                    .bulk_size = 16384,
-                                                    .heap_max = HEALTH_HEAP};
-    return settings;
-}
-
-/* The first states stand before a worker can pick. */
-static int start_health(struct control *control)
-{
-    const struct config *config = control->config;
-    const struct health_config health = {.pools = config->health,
-                                         .n_pools = config->n_health,
-                                         .probes_max = config->health_probes,
-                                         .worker = health_settings(control)};
-    char text[TEXT_MAX];
     int error;
 
-    if (config->n_health == 0)
-        return 0;
-    error = health_create(&health, &control->health);
-    if (!error)
-        error = health_start(control->health);
-    if (error) {
-        snprintf(text, sizeof(text), "cannot start the health thread (%d: %s)", -error, strerror(-error));
-        return fail(text);
+    if (control->upgrade) {
+        snprintf(text, size, "an upgrade is under way");
+        log_write(LOG_ERR, "not reloaded: %s", text);
+        return -EBUSY;
     }
-    return 0;
+    (void)notify_reloading(&control->notify, "reloading");
+    error = serving_reload(&control->serving, text, size);
+    (void)notify_ready(&control->notify, error ? "serving; the last reload failed, see the log" : "serving");
+    return error;
 }
 
-/* What the workers share. */
-static int create_shared(struct control *control)
+/* What the next process is to know of the servers; the caller frees it. NULL: memory is short. */
+static char *export_states(const struct snapshot *snapshot, size_t *len)
 {
-    unsigned n = control->config->workers;
+    size_t size = 1;
+    char *text;
 
-    control->workers = calloc(n, sizeof(*control->workers));
-    control->services = calloc(n, sizeof(*control->services));
-    if (!control->workers || !control->services || router_create(control->config, &control->router) != 0)
-        return -ENOMEM;
-    control->queues = queues_create(control->config, control->workers);
-    return control->queues ? sticky_create(control->config, &control->sticky) : -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_groups; i++)
+        size += pool_export(snapshot->pools[i], NULL, 0) + EXPORT_SLACK;
+    text = malloc(size);
+    *len = 0;
+    for (size_t i = 0; text && i < snapshot->n_groups; i++) {
+        size_t n = pool_export(snapshot->pools[i], text + *len, size - *len);
+
+        /* Counters may have grown by some digits since they were measured; lines that do not fit are left out whole. */
+        *len += n < size - *len ? n : strlen(text + *len);
+    }
+    return text;
 }
 
-static int create_workers(struct control *control)
+/* The control socket goes along with the others, under its path. */
+static void lend_admin(struct control *control)
 {
-    unsigned n = control->config->workers;
-    int error = create_shared(control);
-    struct shared shared = {control->config, control->router, control->queues, control->sticky};
+    char text[RELOAD_TEXT_MAX];
+    int fd = admin_listener(control->admin);
 
-    if (error)
+    fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (fd < 0)
+        return;
+    if (listeners_inherit(control->listeners, fd, false, text, sizeof(text)) != 0) {
+        log_write(LOG_WARNING, "the control socket cannot be passed on: %s", text);
+        close(fd);
+    }
+}
+
+static void take_admin_back(struct control *control)
+{
+    const char *path = loaded_config(control->first)->control.socket;
+    int fd = path ? listeners_take_unix(control->listeners, path) : -1;
+
+    if (fd >= 0)
+        close(fd);
+}
+
+int control_upgrade(struct control *control, char *text, size_t size)
+{
+    struct upgrade_part parts[] = {{UPGRADE_PART_STATES, NULL, 0},
+                                   {UPGRADE_PART_SECRET, control->editions.secret, sizeof(control->editions.secret)}};
+    struct upgrade_offer offer = {.binary = control->binary,
+                                  .argv = control->options->argv,
+                                  .listeners = control->listeners,
+                                  .n_parts = 2,
+                                  .parts = parts};
+    char *states;
+    int error;
+
+    if (control->upgrade || control->binary[0] == '\0') {
+        snprintf(text, size, control->upgrade ? "an upgrade is under way" : "the path of the program is not known");
+        log_write(LOG_ERR, "not upgraded: %s", text);
+        return -EBUSY;
+    }
+    lend_admin(control);
+    states = export_states(editions_current(&control->editions), &parts[0].len);
+    parts[0].data = states;
+    error = states ? upgrade_start(&offer, &control->upgrade, text, size) : -ENOMEM;
+    free(states);
+    if (error) {
+        take_admin_back(control);
+        log_write(LOG_ERR, "not upgraded: %s", text);
         return error;
-    for (unsigned i = 0; i < n; i++, control->n_created++) {
-        struct worker_config settings = worker_settings(control, i);
-
-        error = worker_create(&settings, &control->workers[i]);
-        if (error)
-            return error;
-        error = service_create(control->workers[i], &shared, listeners_of_worker(&control->listeners, i),
-                               &control->services[i]);
-        if (error) {
-            worker_destroy(control->workers[i]);
-            return error;
-        }
     }
+    snprintf(text, size, "started process %d", (int)upgrade_pid(control->upgrade));
+    log_write(LOG_NOTICE, "upgrading binary=\"%s\" pid=%d", control->binary, (int)upgrade_pid(control->upgrade));
     return 0;
 }
 
-/* Names that are to be asked for again; most configurations have none. */
-static int start_names(struct control *control)
+/* What was asked for during the upgrade: the process that serves now does it. */
+static void reload_now(struct control *control, bool upgraded, pid_t pid)
 {
-    struct place_users users = {.workers = control->workers,
-                                .n_workers = control->n_running,
-                                .health = control->health ? health_worker(control->health) : NULL,
-                                .health_changed = health_server_changed};
+    char text[RELOAD_TEXT_MAX];
 
-    return control->config->n_named > 0 ? names_create(control->config, &users, &control->names) : 0;
+    if (!control->reload_later)
+        return;
+    control->reload_later = false;
+    if (!upgraded)
+        (void)control_reload(control, text, sizeof(text));
+    else if (kill(pid, SIGHUP) != 0)
+        log_write(LOG_ERR, "the new process cannot be told to reload pid=%d error=\"%s\"", (int)pid, strerror(errno));
 }
 
-static int start_workers(struct control *control)
+/* READY: the sockets are the new process's too, and this one leaves. */
+static void run_upgrade(struct control *control)
 {
-    char text[TEXT_MAX];
-    int error = create_workers(control);
+    enum upgrade_state state = upgrade_run(control->upgrade);
+    pid_t pid = upgrade_pid(control->upgrade);
 
-    for (unsigned i = 0; !error && i < control->n_created; i++) {
-        error = worker_run(control->workers[i]);
-        control->n_running += !error;
+    if (state == UPGRADE_PENDING)
+        return;
+    if (state == UPGRADE_READY) {
+        log_write(LOG_NOTICE, "upgraded pid=%d, this process drains", (int)upgrade_pid(control->upgrade));
+        serving_tell_forgotten(&control->serving, "upgrade");
+        listeners_give_away(control->listeners);
+        admin_hand_over(control->admin);
+        control->given_away = true;
+        control->wanted = SIGQUIT;
+    } else {
+        log_write(LOG_ERR, "the upgrade failed, this process goes on: %s", upgrade_text(control->upgrade));
     }
-    if (!error)
-        error = start_names(control);
-    if (error) {
-        snprintf(text, sizeof(text), "cannot start the workers (%d: %s)", -error, strerror(-error));
-        return fail(text);
-    }
-    return 0;
+    take_admin_back(control);
+    upgrade_destroy(control->upgrade);
+    control->upgrade = NULL;
+    reload_now(control, state == UPGRADE_READY, pid);
 }
 
-static int start(struct control *control)
+/* Waiting. */
+
+static int timeout_of(const struct control *control, int timeout_ms)
 {
-    struct privileges_told told;
-    char text[TEXT_MAX];
-    int error;
-
-    limits_raise(control->config);
-    if (listeners_open(&control->listeners, control->config, control->config->workers, text, sizeof(text)) != 0 ||
-        privileges_drop(control->config, &told, text, sizeof(text)) != 0 ||
-        probe_kernel(&control->probe, text, sizeof(text)) != 0)
-        return fail(text);
-    if (log_start() != 0 || log_attach() != 0)
-        return fail("cannot start the log thread");
-    log_write(LOG_NOTICE, "starting version=%s pid=%d workers=%u %s", FAIRLEAD_VERSION, (int)getpid(),
-              control->config->workers, control->probe.line);
-    limits_report(control->config);
-    privileges_report(&told);
-    error = start_health(control);
-    return error ? error : start_workers(control);
+    if (control->serving.names)
+        timeout_ms = names_timeout_ms(control->serving.names, timeout_ms);
+    if (control->upgrade)
+        timeout_ms = upgrade_timeout_ms(control->upgrade, timeout_ms);
+    timeout_ms = admin_timeout_ms(control->admin, timeout_ms);
+    timeout_ms = notify_watchdog_ms(&control->notify, now_ms(), timeout_ms);
+    return editions_timeout_ms(&control->editions, timeout_ms);
 }
 
-/* Posts to every worker; a full mailbox means that it has more urgent letters, and is tried again by the caller's next signal. */
-static void tell_workers(struct control *control, void (*what)(void *worker, void *argument))
+static void run_parts(struct control *control)
 {
-    for (unsigned i = 0; i < control->n_running; i++)
-        if (mailbox_post(&control->workers[i]->mailbox, (struct letter){what, NULL}) != 0)
-            log_write(LOG_ERR, "a worker's mailbox is full worker=%u", i);
+    if (control->serving.names)
+        names_run(control->serving.names);
+    if (control->upgrade)
+        run_upgrade(control);
+    admin_run(control->admin);
+    if (notify_watchdog(&control->notify, now_ms(), pulse_is_there(&control->pulse, &control->threads)))
+        pulse_take(&control->pulse, &control->threads);
+    editions_run(&control->editions);
 }
 
-static bool all_ended(const struct control *control)
-{
-    for (unsigned i = 0; i < control->n_running; i++)
-        if (!worker_has_ended(control->workers[i]))
-            return false;
-    return true;
-}
-
-static bool any_ended(const struct control *control)
-{
-    if (control->health && worker_has_ended(health_worker(control->health)))
-        return true;
-    for (unsigned i = 0; i < control->n_running; i++)
-        if (worker_has_ended(control->workers[i]))
-            return true;
-    return false;
-}
-
-/* Returns the signal, or 0 after at most `timeout_ms`. What names have to do is done meanwhile. */
-static int next_signal(const struct control *control, int timeout_ms)
+/* Returns the signal, or 0 after at most `timeout_ms`. What the other parts have to do is done meanwhile. */
+static int next_signal(struct control *control, int timeout_ms)
 {
     struct pollfd ready[] = {{.fd = control->signals, .events = POLLIN},
-                             {.fd = control->names ? names_fd(control->names) : -1, .events = POLLIN}};
+                             {.fd = control->serving.names ? names_fd(control->serving.names) : -1, .events = POLLIN},
+                             {.fd = control->upgrade ? upgrade_fd(control->upgrade) : -1, .events = POLLIN},
+                             {.fd = admin_fd(control->admin), .events = POLLIN}};
     struct signalfd_siginfo info;
-    int n;
+    int n = poll(ready, sizeof(ready) / sizeof(ready[0]), timeout_of(control, timeout_ms)), wanted;
 
-    if (control->names)
-        timeout_ms = names_timeout_ms(control->names, timeout_ms);
-    n = poll(ready, 2, timeout_ms);
-    if (control->names)
-        names_run(control->names);
+    run_parts(control);
+    wanted = control->wanted;
+    control->wanted = 0;
+    if (wanted != 0)
+        return wanted;
     if (n <= 0 || !(ready[0].revents & POLLIN) || read(control->signals, &info, sizeof(info)) != sizeof(info))
         return 0;
     return (int)info.ssi_signo;
 }
 
-static bool is_stop(int signal)
+static bool is_fast_stop(int signal)
 {
-    return signal == SIGTERM || signal == SIGINT || signal == SIGQUIT;
+    return signal == SIGTERM || signal == SIGINT;
 }
 
-/* Until a signal says stop, or a worker has ended by itself (which has been logged). */
-static void wait_for_stop(const struct control *control)
+int control_reopen(struct control *control, char *text, size_t size)
+{
+    log_write(LOG_NOTICE, "reopening logs");
+    return logs_reopen(editions_current(&control->editions)->config, text, size);
+}
+
+/* What fails is in the error log. */
+static void reopen(struct control *control)
+{
+    char text[RELOAD_TEXT_MAX];
+
+    (void)control_reopen(control, text, sizeof(text));
+}
+
+/* What does not end the process. */
+static void serve_signal(struct control *control, int signal)
+{
+    char text[RELOAD_TEXT_MAX];
+
+    if (signal == SIGUSR1)
+        reopen(control);
+    else if (signal == SIGHUP && control->upgrade)
+        control->reload_later = true;
+    else if (signal == SIGHUP)
+        (void)control_reload(control, text, sizeof(text));
+    else if (signal == SIGUSR2)
+        (void)control_upgrade(control, text, sizeof(text));
+}
+
+/* Until a signal says stop, or a thread has ended by itself (which has been logged). Returns the signal, or 0. */
+static int wait_for_stop(struct control *control)
 {
     for (;;) {
-        int signal = next_signal(control, 1000);
+        int signal = next_signal(control, TICK_MS);
 
-        if (signal == SIGUSR1) {
-            log_write(LOG_NOTICE, "reopening logs");
-            log_reopen();
-        } else if (signal == SIGHUP) {
-            log_write(LOG_WARNING, "reloading is not available in this version: restart to apply a new configuration");
-        } else if (is_stop(signal)) {
+        if (signal == SIGQUIT || is_fast_stop(signal)) {
             log_write(LOG_NOTICE, "stopping signal=%s timeout_ms=%u", sigabbrev_np(signal),
-                      control->config->shutdown_timeout_ms);
-            return;
-        } else if (any_ended(control)) {
-            return;
+                      is_fast_stop(signal) ? 0 : editions_current(&control->editions)->config->shutdown_timeout_ms);
+            return signal;
         }
+        if (signal == 0 && threads_any_ended(&control->threads))
+            return 0;
+        serve_signal(control, signal);
     }
+}
+
+/* Stopping. */
+
+/* The sockets are hushed in a moment, which the new process would inherit. */
+static void give_up_upgrade(struct control *control)
+{
+    if (!control->upgrade)
+        return;
+    log_write(LOG_WARNING, "the upgrade is given up, this process stops pid=%d", (int)upgrade_pid(control->upgrade));
+    take_admin_back(control);
+    upgrade_destroy(control->upgrade);
+    control->upgrade = NULL;
 }
 
 static void stop_gracefully(struct control *control)
 {
-    uint64_t deadline_ns = clock_monotonic_ns() + (uint64_t)control->config->shutdown_timeout_ms * 1000000u;
+    uint64_t deadline_ms = now_ms() + editions_current(&control->editions)->config->shutdown_timeout_ms;
 
-    tell_workers(control, service_stop);
-    while (!all_ended(control)) {
-        int signal = next_signal(control, TICK_MS / 10);
+    control->stopping = true;
+    serving_stop(&control->serving);
+    give_up_upgrade(control);
+    (void)threads_tell(&control->threads, control->given_away ? service_stop_shared : service_stop, NULL);
+    editions_stop(&control->editions, control->given_away);
+    while (!threads_have_ended(&control->threads)) {
+        int signal = next_signal(control, STOP_TICK_MS);
 
-        if (is_stop(signal) || clock_monotonic_ns() > deadline_ns) {
-            log_write(LOG_NOTICE, "stopping at once reason=%s", is_stop(signal) ? "signal" : "shutdown_timeout");
-            break;
+        if (is_fast_stop(signal) || now_ms() > deadline_ms) {
+            log_write(LOG_NOTICE, "stopping at once reason=%s", is_fast_stop(signal) ? "signal" : "shutdown_timeout");
+            return;
         }
+        if (signal == SIGUSR1)
+            reopen(control);
     }
-    tell_workers(control, service_stop_now);
+}
+
+/* A process that never came to serve in the place of another: files of sockets stay that one's. */
+static void leave_sockets(struct control *control)
+{
+    if (!control->gift)
+        return;
+    listeners_give_away(control->listeners);
+    admin_hand_over(control->admin);
 }
 
 static int finish(struct control *control)
 {
-    int status = 0;
+    struct threads *threads = &control->threads;
+    int status = threads_join(threads);
 
-    for (unsigned i = 0; i < control->n_running; i++)
-        if (worker_join(control->workers[i]) != 0)
-            status = 1;
-    if (control->health && health_stop(control->health) != 0)
-        status = 1;
-    if (control->n_running > 0)
-        report_counters(control->workers, control->services, control->n_running);
-    names_destroy(control->names);
-    for (unsigned i = 0; i < control->n_created; i++) {
-        service_destroy(control->services[i]);
-        worker_destroy(control->workers[i]);
-    }
-    free(control->workers);
-    free(control->services);
-    health_destroy(control->health);
-    router_destroy(control->router);
-    queues_destroy(control->queues);
-    sticky_destroy(control->sticky);
-    listeners_close(&control->listeners);
+    if (threads->n_running > 0)
+        report_counters(threads->workers, threads->services, threads->n_running, editions_current(&control->editions));
+    leave_sockets(control);
+    admin_destroy(control->admin);
+    control->admin = NULL;
+    upgrade_destroy(control->upgrade);
+    serving_fini(&control->serving);
+    threads_fini(threads);
+    editions_fini(&control->editions);
+    if (!control->first && !control->serving.begun)
+        config_destroy(control->config);
+    loaded_put(control->first);
     log_write(LOG_NOTICE, "stopped");
     log_detach();
     log_stop();
     return status;
 }
 
-static int write_pid(const struct config *config)
+static int serve(struct control *control)
 {
-    char text[TEXT_MAX];
+    int status = 1, signal;
 
-    return pid_file_write(config->pid_file, false, text, sizeof(text)) == 0 ? 0 : fail(text);
+    if (control_start(control) == 0) {
+        signal = wait_for_stop(control);
+        if (!control->given_away)
+            (void)notify_stopping(&control->notify, signal == SIGQUIT ? "finishing requests" : "stopping");
+        if (signal == SIGQUIT)
+            stop_gracefully(control);
+        status = signal == 0;
+    }
+    (void)threads_tell(&control->threads, service_stop_now, NULL);
+    return finish(control) == 0 ? status : 1;
+}
+
+/* Sockets that others have opened for us, before descriptors of our own are. */
+static int take_sockets(struct control *control)
+{
+    char text[RELOAD_TEXT_MAX];
+    int error = listeners_create(&control->listeners);
+
+    control->serving.listeners = control->listeners;
+    if (error)
+        return control_fail(control, "out of memory");
+    if (upgrade_is_child())
+        error = upgrade_receive(control->listeners, &control->gift, text, sizeof(text));
+    else if (activation_take(control->listeners, text, sizeof(text)) < 0)
+        error = -EINVAL;
+    return error ? control_fail(control, text) : 0;
+}
+
+/* The file of the process before this one is left alone until this one is ready. */
+static int write_pid(struct control *control)
+{
+    char text[RELOAD_TEXT_MAX];
+
+    if (control->config->pid_file)
+        control->pid_file = strdup(control->config->pid_file);
+    if (control->gift)
+        return 0;
+    return pid_file_write(control->pid_file, false, text, sizeof(text)) == 0 ? 0 : control_fail(control, text);
+}
+
+static int prepare(struct control *control)
+{
+    control->signals = open_signals();
+    if (control->signals < 0)
+        return control_fail(control, "cannot read signals: signalfd() failed");
+    if (control->config->n_listens == 0)
+        return control_fail(control, "nothing to serve: no site has a listen address");
+    return open_logs(control) == 0 ? write_pid(control) : -EINVAL;
 }
 
 int control_serve(const struct control_options *options)
 {
-    struct control control = {0};
+    struct control control;
     int status = 1;
 
-    if (load(options, &control.config) != 0)
-        return 1;
-    if (control.config->n_listens == 0) {
-        fail("nothing to serve: no site has a listen address");
-        config_destroy(control.config);
-        return 1;
-    }
-    control.signals = open_signals();
-    if (control.signals < 0)
-        fail("cannot read signals: signalfd() failed");
-    else if (open_logs(control.config) == 0 && write_pid(control.config) == 0) {
-        if (start(&control) == 0) {
-            wait_for_stop(&control);
-            stop_gracefully(&control);
-            status = 0;
+    init(&control, options);
+    notify_open(&control.notify);
+    if (options->argv && upgrade_find_binary(options->argv[0], control.binary, sizeof(control.binary)) != 0)
+        control.binary[0] = '\0';
+    if (take_sockets(&control) == 0 && load(&control) == 0) {
+        if (prepare(&control) == 0) {
+            status = serve(&control);
+            pid_file_remove(control.pid_file);
         } else {
-            tell_workers(&control, service_stop_now);
+            config_destroy(control.config);
         }
-        if (finish(&control) != 0)
-            status = 1;
-        pid_file_remove(control.config->pid_file);
     }
+    leave_sockets(&control);
+    upgrade_gift_destroy(control.gift);
+    listeners_destroy(control.listeners);
+    notify_close(&control.notify);
     if (control.signals >= 0)
         close(control.signals);
-    config_destroy(control.config);
+    free(control.pid_file);
     return status;
 }

@@ -11,6 +11,8 @@ struct control_options {
     const char *balancers_dir; /* NULL: as configured or built in */
     _Bool allow_insecure_files; /* -I: files that everybody may write to are read all the same */
     _Bool show_secrets;         /* -T twice: secrets are printed, too */
+    _Bool quiet;               /* control_test says nothing but what is wrong */
+    char *const *argv;         /* as given: an upgrade starts the next process with it; NULL: there is none */
 };
 
 /* -t and -T: tests the configuration, tells as nginx does, and with `print` writes the effective one to stdout. Returns the exit status. */

@@ -182,11 +182,20 @@ static void give_logs(const struct config *config, const struct identity *identi
     }
 }
 
+static bool has_names(const struct config *config)
+{
+    for (size_t i = 0; i < config->n_groups; i++)
+        for (size_t k = 0; k < config->groups[i]->n_members; k++)
+            if (config->groups[i]->members[k].named)
+                return true;
+    return false;
+}
+
 /* What the process opens again later is looked up inside. */
 static void warn_of_root(const struct config *config, struct privileges_told *told)
 {
     const char *const paths[] = {config->log.access, config->log.error, config->pid_file,
-                                 config->n_named > 0 && config->resolver.n_servers == 0 ? "/etc/resolv.conf"
+                                 config->resolver.n_servers == 0 && has_names(config) ? "/etc/resolv.conf"
                                                                                         : NULL};
 
     for (size_t i = 0; config->chroot && i < sizeof(paths) / sizeof(paths[0]); i++)

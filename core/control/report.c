@@ -3,6 +3,7 @@
 #include "control/report.h"
 
 #include "engine/log.h"
+#include "proxy/listening.h"
 
 #include <stdio.h>
 
@@ -31,8 +32,7 @@ static void report_service(struct service *const *services, unsigned n)
         opened += services[i]->links.opened;
         reused += services[i]->links.reused;
         idle_closed += services[i]->links.idle_closed;
-        for (size_t j = 0; j < services[i]->config->n_listens; j++)
-            accept_failures += services[i]->listening[j].acceptor.failed;
+        accept_failures += listenings_accept_failures(services[i]);
     }
 #define X(name, sentence) add(line, &len, #name, sum.name);
     SERVICE_COUNTERS(X)
@@ -82,6 +82,8 @@ static void report_rings(struct worker *const *workers, unsigned n)
     log_counters(&log);
     add(line, &len, "log_lines", log.lines);
     add(line, &len, "log_dropped", log.dropped);
+    add(line, &len, "log_dropped_access", log.sink_dropped[LOG_SINK_ACCESS]);
+    add(line, &len, "log_dropped_error", log.sink_dropped[LOG_SINK_ERROR]);
     add(line, &len, "log_write_errors", log.write_errors);
     add(line, &len, "syslog_lines", log.syslog_lines);
     add(line, &len, "syslog_dropped", log.syslog_dropped);
@@ -93,31 +95,31 @@ static unsigned long long read_counter(const atomic_ullong *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-static void report_pools(const struct config *config)
+static void report_pools(const struct snapshot *snapshot)
 {
     unsigned lines = 0;
 
-    for (size_t i = 0; i < config->n_pools; i++) {
-        const struct pool_counters *counters = pool_counters(config->pools[i]);
+    for (size_t i = 0; i < snapshot->n_groups; i++) {
+        const struct pool_counters *counters = pool_counters(snapshot->pools[i]);
 
-        if (pool_n_servers(config->pools[i]) > 1)
-            log_write(LOG_NOTICE, "pool name=%s balance=%s panics=%llu backup_picks=%llu", pool_name(config->pools[i]),
-                      pool_strategy(config->pools[i]), read_counter(&counters->panics), read_counter(&counters->backup_picks));
-        for (size_t k = 0; k < pool_n_servers(config->pools[i]) && lines < SERVER_LINES; k++) {
-            const struct server *server = pool_server(config->pools[i], k);
+        if (pool_n_servers(snapshot->pools[i]) > 1)
+            log_write(LOG_NOTICE, "pool name=%s balance=%s panics=%llu backup_picks=%llu", pool_name(snapshot->pools[i]),
+                      pool_strategy(snapshot->pools[i]), read_counter(&counters->panics), read_counter(&counters->backup_picks));
+        for (size_t k = 0; k < pool_n_servers(snapshot->pools[i]) && lines < SERVER_LINES; k++) {
+            const struct server *server = pool_server(snapshot->pools[i], k);
 
-            if (read_counter(&server->picked) == 0)
+            if (read_counter(&server->state->picked) == 0)
                 continue;
             lines++;
-            log_write(LOG_NOTICE, "server pool=%s name=%s picked=%llu failed=%llu ejected=%llu", pool_name(config->pools[i]),
-                      server->name, read_counter(&server->picked), read_counter(&server->failed), read_counter(&server->ejected));
+            log_write(LOG_NOTICE, "server pool=%s name=%s picked=%llu failed=%llu ejected=%llu", pool_name(snapshot->pools[i]),
+                      server->name, read_counter(&server->state->picked), read_counter(&server->state->failed), read_counter(&server->state->ejected));
         }
     }
 }
 
-void report_counters(struct worker *const *workers, struct service *const *services, unsigned n)
+void report_counters(struct worker *const *workers, struct service *const *services, unsigned n, const struct snapshot *snapshot)
 {
     report_service(services, n);
     report_rings(workers, n);
-    report_pools(services[0]->config);
+    report_pools(snapshot);
 }

@@ -7,6 +7,6 @@
 
 /* The lines "counters key=value ..." of the service, "ring key=value ..." of the engine, and one each for a group with several servers and for
  * the servers that got requests (the first 200 of them). At least one service. */
-void report_counters(struct worker *const *workers, struct service *const *services, unsigned n);
+void report_counters(struct worker *const *workers, struct service *const *services, unsigned n, const struct snapshot *snapshot);
 
 #endif

@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Accepting; see acceptor.h. A multishot accept ends with every error: it is armed again at once, or after the back-off. */
+/*
+ * Accepting; see acceptor.h. A multishot accept ends with every error: it is armed again at once, or after the back-off. Connections that the kernel
+ * handed out before a cancellation took hold come as completions before the last one, which alone has no F_MORE; all of them are the owner's.
+ */
 #include "engine/acceptor.h"
 
 #include "engine/log.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static bool flush(struct actor *actor)
 {
     struct acceptor *acceptor = (struct acceptor *)actor;
     bool wanted = !acceptor->paused && !acceptor->stopped && !timer_is_set(&acceptor->backoff);
 
+    if (acceptor->stopped && actor->in_flight == 0) {
+        ring_remove(acceptor->worker->ring, actor);
+        if (acceptor->on_stopped)
+            acceptor->on_stopped(acceptor);
+        return true;
+    }
     if (wanted && !acceptor->armed) {
         acceptor->armed = ring_accept(acceptor->worker->ring, actor, acceptor->fd);
         return acceptor->armed;
     }
     /* The cancellation may find nothing, when the accept has just ended by itself: that does no harm. */
-    if (!wanted && acceptor->armed)
-        return ring_cancel(acceptor->worker->ring, actor, RING_ACCEPT);
+    if (!wanted && acceptor->armed && !acceptor->cancelling) {
+        acceptor->cancelling = ring_cancel(acceptor->worker->ring, actor, RING_ACCEPT);
+        return acceptor->cancelling;
+    }
     return true;
 }
 
@@ -44,8 +53,11 @@ static void complete(struct actor *actor, const struct completion *completion)
     struct acceptor *acceptor = (struct acceptor *)actor;
     int result = completion->result;
 
-    if (completion->operation == RING_CANCEL)
+    if (completion->operation == RING_CANCEL) {
+        acceptor->cancelling = false;
+        ring_mark(acceptor->worker->ring, actor);
         return;
+    }
     if (!completion->more) {
         acceptor->armed = false;
         ring_mark(acceptor->worker->ring, actor);
@@ -83,7 +95,7 @@ bool acceptor_start(struct acceptor *acceptor, struct worker *worker, int fd)
 
 void acceptor_pause(struct acceptor *acceptor, bool paused)
 {
-    if (acceptor->paused == paused)
+    if (acceptor->paused == paused || acceptor->stopped)
         return;
     acceptor->paused = paused;
     ring_mark(acceptor->worker->ring, &acceptor->actor);
@@ -91,9 +103,9 @@ void acceptor_pause(struct acceptor *acceptor, bool paused)
 
 void acceptor_stop(struct acceptor *acceptor)
 {
+    if (acceptor->stopped)
+        return;
     acceptor->stopped = true;
-    /* Ends listening itself, so that the kernel refuses newcomers instead of queueing them for nobody. */
-    (void)shutdown(acceptor->fd, SHUT_RDWR);
     timer_stop(&acceptor->worker->timers, &acceptor->backoff);
     ring_mark(acceptor->worker->ring, &acceptor->actor);
 }

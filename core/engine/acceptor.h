@@ -15,17 +15,21 @@ struct acceptor {
     struct worker *worker;
     struct timer backoff;
     int fd;                  /* borrowed: the listening socket belongs to the control thread */
-    bool paused, armed, stopped;
+    bool paused, armed, cancelling, stopped;
     uint64_t accepted, failed; /* failed: EMFILE, ENFILE, ENOBUFS, ENOMEM */
     void *context;           /* of the owner */
     void (*on_accept)(struct acceptor *acceptor, int fd); /* owns fd */
+    void (*on_stopped)(struct acceptor *acceptor); /* may be NULL; after the last completion: the owner may free it, and close fd */
 };
 
-/* Returns false when no slot is left. The owner keeps the object until the worker has ended. */
+/* Returns false when no slot is left. The owner keeps the object until on_stopped, or until the worker has ended. */
 bool acceptor_start(struct acceptor *acceptor, struct worker *worker, int fd) __attribute__((warn_unused_result));
 /* Connections wait in the kernel's queue meanwhile. One that was accepted already is still handed out. */
 void acceptor_pause(struct acceptor *acceptor, bool paused);
-/* For good. */
+/*
+ * For good. The socket goes on listening, for others may accept from it, too (a new process, another worker): who owns it sees to it that
+ * nobody waits in its queue when it is closed. What the kernel has handed out already comes to on_accept, before on_stopped.
+ */
 void acceptor_stop(struct acceptor *acceptor);
 
 #endif

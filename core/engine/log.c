@@ -80,9 +80,9 @@ void log_stop(void)
     is_open = false;
 }
 
-void log_reopen(void)
+int log_reopen(int errors[LOG_SINKS])
 {
-    log_thread_reopen();
+    return log_thread_reopen(errors);
 }
 
 int log_attach(void)

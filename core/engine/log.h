@@ -23,7 +23,7 @@
 enum log_sink { LOG_SINK_ACCESS, LOG_SINK_ERROR, LOG_SINKS };
 
 /* Where the lines of one sink go. `path` NULL: nowhere; "stderr"; "syslog" (only syslog); else a file,
- * appended, created 0640. */
+ * appended, created 0640. While we are root, a path that is a symbolic link must be root's: else -ELOOP. */
 struct log_target {
     const char *path;
     bool syslog;  /* also to syslog */
@@ -86,8 +86,12 @@ int log_start(void) __attribute__((warn_unused_result));
 /* Drains every queue (for at most 2 s), stops the thread, closes the files. Threads must have stopped
  * writing, the caller excepted. */
 void log_stop(void);
-/* Asks the log thread to reopen the files (logrotate). Any thread. */
-void log_reopen(void);
+/*
+ * Has the log thread reopen the files (logrotate), and waits for it as log_switch does. A file that cannot be
+ * opened goes on as it is, which is told in the error log: then errors[sink] is -errno, else 0. Returns 0, or
+ * -ETIMEDOUT when it is not over by then, and will be done later. Control thread.
+ */
+int log_reopen(int errors[LOG_SINKS]);
 
 /* Gives the calling thread a queue (thread-local), at most 1024 of them. Returns 0 or -ENOMEM. */
 int log_attach(void) __attribute__((warn_unused_result));

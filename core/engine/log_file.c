@@ -65,7 +65,7 @@ void log_write_stderr(const char *text, size_t len)
     errno = saved_errno;
 }
 
-void log_complain(struct log_complaint *complaint, const char *path, int error)
+void log_complain(struct log_complaint *complaint, const char *what, const char *path, int error)
 {
     const int64_t second = log_second();
     struct log_stamp stamp = {0};
@@ -79,8 +79,8 @@ void log_complain(struct log_complaint *complaint, const char *path, int error)
     log_stamp_set(&stamp, second);
     len = log_prefix_error(text, &stamp, LOG_ERR, (struct log_origin){getpid(), LOG_UNATTACHED});
     added = snprintf(text + len, sizeof(text) - len - 1,
-                     "log cannot be written path=%.300s error=\"%s\" failures=%llu", path,
-                     strerrordesc_np(error), (unsigned long long)complaint->n_since);
+                     "%s path=%.300s error=\"%s\" failures=%llu", what, path, strerrordesc_np(error),
+                     (unsigned long long)complaint->n_since);
     len += added < 0 ? 0 : (size_t)added < sizeof(text) - len - 1 ? (size_t)added : sizeof(text) - len - 2;
     text[len++] = '\n';
     log_write_stderr(text, len);
@@ -93,14 +93,26 @@ static bool is_stderr(const char *path)
     return strcmp(path, "stderr") == 0;
 }
 
+/* Where root opens the log, the directory may belong to the user that root becomes next: a link that this user
+ * made could lead the next start to any file. */
+static bool may_follow(const char *path)
+{
+    struct stat status;
+
+    return geteuid() != 0 || (lstat(path, &status) == 0 && S_ISLNK(status.st_mode) && status.st_uid == 0);
+}
+
 /* Non-blocking, so that a pipe without a reader fails here instead of stopping the start. */
 static int open_path(const char *path)
 {
-    const int fd =
-        is_stderr(path)
-            ? STDERR_FILENO
-            : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, FILE_MODE);
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int fd;
 
+    if (is_stderr(path))
+        return STDERR_FILENO;
+    fd = open(path, flags | O_NOFOLLOW, FILE_MODE);
+    if (fd < 0 && errno == ELOOP && may_follow(path))
+        fd = open(path, flags, FILE_MODE);
     return fd < 0 ? -errno : fd;
 }
 
@@ -170,22 +182,23 @@ static void drop_rest(struct log_file *file)
     memmove(file->staging, file->staging + rest, file->staged);
 }
 
-void log_file_reopen(struct log_file *file)
+int log_file_reopen(struct log_file *file)
 {
     int fd;
 
     if (file->path == NULL || is_stderr(file->path))
-        return;
+        return 0;
     log_file_flush(file);
     fd = open_path(file->path);
     if (fd < 0) {
         log_tally_add(&file->tally->write_errors, 1);
-        log_complain(&file->complaint, file->path, -fd);
-        return;
+        log_complain(&file->complaint, LOG_CANNOT_REOPEN, file->path, -fd);
+        return fd;
     }
     close(file->fd);
     file->fd = fd;
     drop_rest(file);
+    return 0;
 }
 
 /* The first `done` bytes were written. */
@@ -206,7 +219,7 @@ static void fail(struct log_file *file, int error)
 
     log_tally_add(&file->tally->write_errors, 1);
     log_file_count_lost(file, count_lines(file->staging + rest, file->staged - rest));
-    log_complain(&file->complaint, file->path, error);
+    log_complain(&file->complaint, LOG_CANNOT_WRITE, file->path, error);
     file->staged = rest;
     file->error = error;
 }

@@ -59,8 +59,9 @@ int log_file_open(struct log_file *file, const char *path, enum log_sink sink, s
     __attribute__((warn_unused_result));
 /* What is staged still is lost, and counted. */
 void log_file_close(struct log_file *file);
-/* Writes what is staged to the old file, then opens the path anew. Keeps the old file when that fails. */
-void log_file_reopen(struct log_file *file);
+/* Writes what is staged to the old file, then opens the path anew. Keeps the old file when that fails, which
+ * is counted as a write error; returns 0 or -errno. */
+int log_file_reopen(struct log_file *file) __attribute__((warn_unused_result));
 /* Room for `size` bytes, at most LOG_LINE_MAX and some; may write. NULL when the sink is stuck. Not for a
  * sink to nowhere. */
 char *log_file_room(struct log_file *file, size_t size) __attribute__((warn_unused_result));
@@ -77,8 +78,11 @@ bool log_file_flush(struct log_file *file);
 
 /* Adds to a counter that only one thread writes. */
 void log_tally_add(atomic_uint_fast64_t *counter, uint64_t n);
-/* One line on stderr, at most once in LOG_COMPLAINT_S; never blocks. `error` is an errno. */
-void log_complain(struct log_complaint *complaint, const char *path, int error);
+/* One line on stderr, "WHAT path=PATH error=...", at most once in LOG_COMPLAINT_S; never blocks. `error` is an
+ * errno. */
+void log_complain(struct log_complaint *complaint, const char *what, const char *path, int error);
+#define LOG_CANNOT_WRITE  "log cannot be written"
+#define LOG_CANNOT_REOPEN "log cannot be opened anew, the old file goes on"
 /* Writes to stderr as much as it takes at once. */
 void log_write_stderr(const char *text, size_t len);
 

@@ -43,12 +43,6 @@ void log_output_close(void)
     log_targets_forget();
 }
 
-void log_output_reopen(void)
-{
-    for (int sink = 0; sink < LOG_SINKS; sink++)
-        log_file_reopen(&output.targets.files[sink]);
-}
-
 static void send_to_syslog(enum log_sink sink, int priority, const char *text, size_t len)
 {
     struct log_targets *targets = &output.targets;
@@ -182,6 +176,20 @@ static bool tell_file(struct log_file *file)
     }
 }
 
+/* Told when all are open, so that it stands in the new error log, which is the one that is read. */
+void log_output_reopen(int errors[LOG_SINKS])
+{
+    struct log_file *files = output.targets.files;
+
+    log_output_begin();
+    for (int sink = 0; sink < LOG_SINKS; sink++)
+        errors[sink] = log_file_reopen(&files[sink]);
+    for (int sink = 0; sink < LOG_SINKS; sink++)
+        if (errors[sink] < 0)
+            log_output_message(LOG_ERR, LOG_CANNOT_REOPEN " path=%s error=\"%s\"", files[sink].path,
+                               strerrordesc_np(-errors[sink]));
+}
+
 /* That it is back, syslog itself shall know, whichever log goes there. */
 static bool tell_syslog(struct log_syslog *syslog)
 {
@@ -192,13 +200,13 @@ static bool tell_syslog(struct log_syslog *syslog)
     switch (log_syslog_news(syslog, now_ms, &lost)) {
     case LOG_GONE:
         if (!has_file)
-            log_complain(&output.targets.complaint, syslog->name, syslog->error);
+            log_complain(&output.targets.complaint, LOG_CANNOT_WRITE, syslog->name, syslog->error);
         tell_by((struct ways){.file = true}, LOG_ERR, "syslog is gone server=%s error=\"%s\"", syslog->name,
                 strerrordesc_np(syslog->error));
         return true;
     case LOG_FULL:
         if (!has_file)
-            log_complain(&output.targets.complaint, syslog->name, EAGAIN);
+            log_complain(&output.targets.complaint, LOG_CANNOT_WRITE, syslog->name, EAGAIN);
         tell_by((struct ways){.file = true}, LOG_ERR, "syslog takes no lines, they are dropped server=%s",
                 syslog->name);
         return true;

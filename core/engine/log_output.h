@@ -27,7 +27,8 @@ void log_pending_precede(struct log_pending *pending, struct log_pending *before
 void log_output_switch(struct log_pending *pending);
 /* Writes what is staged, as far as that goes, and closes everything. */
 void log_output_close(void);
-void log_output_reopen(void);
+/* errors[sink]: 0 or -errno; what failed is also told in the logs. */
+void log_output_reopen(int errors[LOG_SINKS]);
 
 /* The log thread begins, or begins a round: remembers the process number and the second of now. */
 void log_output_begin(void);

@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,7 +41,9 @@ enum {
  * most. */
 static _Alignas(64) atomic_uint state;
 static _Alignas(64) atomic_bool stop_wanted;
-static atomic_bool reopen_wanted;
+static atomic_uint n_reopens_wanted;
+static atomic_uint n_reopens_done;         /* the number of the last one that was wanted; a futex */
+static atomic_int reopen_errors[LOG_SINKS]; /* of that one */
 static _Atomic(struct log_pending *) switch_wanted; /* with those before it that were not taken yet */
 static atomic_uint n_switched;                      /* a futex */
 static atomic_bool running;
@@ -71,20 +74,48 @@ void log_thread_notify(struct log_queue *queue)
     wake();
 }
 
-void log_thread_reopen(void)
-{
-    atomic_store(&reopen_wanted, true);
-    if (atomic_load(&state) != AWAKE)
-        wake();
-}
-
-/* Waits on n_switched, which is read before the object is given away, so that the wake-up cannot be missed.
- */
-void log_thread_switch(struct log_pending *pending)
+/* Until the futex is not `before` any more, or LOG_SWITCH_MS. Returns whether it came to that. */
+static bool await_change(atomic_uint *futex, unsigned before)
 {
     const uint64_t end_ms = clock_monotonic_ns() / 1000000 + LOG_SWITCH_MS;
-    const unsigned before = atomic_load(&n_switched);
     const struct timespec step = {.tv_nsec = LOG_SWITCH_MS * 1000000l};
+
+    while (atomic_load(futex) == before && clock_monotonic_ns() / 1000000 < end_ms)
+        syscall(SYS_futex, futex, FUTEX_WAIT_PRIVATE, before, &step, NULL, 0);
+    return atomic_load(futex) != before;
+}
+
+static void change(atomic_uint *futex, unsigned number)
+{
+    atomic_store(futex, number);
+    syscall(SYS_futex, futex, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* One that an earlier caller has not waited for may end first, and is not the one that was asked for. */
+int log_thread_reopen(int errors[LOG_SINKS])
+{
+    const unsigned number = atomic_fetch_add(&n_reopens_wanted, 1) + 1;
+    unsigned done = atomic_load(&n_reopens_done);
+
+    memset(errors, 0, LOG_SINKS * sizeof(*errors));
+    if (!log_thread_is_running())
+        return 0;
+    if (atomic_load(&state) != AWAKE)
+        wake();
+    while (done != number) {
+        if (!await_change(&n_reopens_done, done))
+            return -ETIMEDOUT;
+        done = atomic_load(&n_reopens_done);
+    }
+    for (int sink = 0; sink < LOG_SINKS; sink++)
+        errors[sink] = atomic_load(&reopen_errors[sink]);
+    return 0;
+}
+
+/* n_switched is read before the object is given away, so that the change cannot be missed. */
+void log_thread_switch(struct log_pending *pending)
+{
+    const unsigned before = atomic_load(&n_switched);
 
     if (!log_thread_is_running()) {
         log_output_switch(pending);
@@ -94,8 +125,7 @@ void log_thread_switch(struct log_pending *pending)
     atomic_store(&switch_wanted, pending);
     if (atomic_load(&state) != AWAKE)
         wake();
-    while (atomic_load(&n_switched) == before && clock_monotonic_ns() / 1000000 < end_ms)
-        syscall(SYS_futex, &n_switched, FUTEX_WAIT_PRIVATE, before, &step, NULL, 0);
+    (void)await_change(&n_switched, before);
 }
 
 /* The exchange publishes the queue's fields, its number included; it pairs with the acquire in queue_at. */
@@ -201,12 +231,17 @@ static bool drain_all(bool stopping)
     return found;
 }
 
+static bool is_reopen_wanted(void)
+{
+    return atomic_load(&n_reopens_wanted) != atomic_load(&n_reopens_done);
+}
+
 /* After `state` says that we wait: is there a reason not to? */
 static bool is_wanted(unsigned now)
 {
     const unsigned n = atomic_load(&n_slots);
 
-    if (atomic_load(&stop_wanted) || atomic_load(&reopen_wanted) || atomic_load(&switch_wanted) != NULL)
+    if (atomic_load(&stop_wanted) || is_reopen_wanted() || atomic_load(&switch_wanted) != NULL)
         return true;
     for (unsigned i = 0; i < n; i++) {
         struct log_queue *queue = queue_at(i);
@@ -250,8 +285,21 @@ static void switch_targets(bool stopping)
         return;
     drain_all(stopping);
     log_output_switch(pending);
-    atomic_fetch_add(&n_switched, 1);
-    syscall(SYS_futex, &n_switched, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    change(&n_switched, atomic_load(&n_switched) + 1);
+}
+
+/* Several that were wanted are one. The errors stand there before the number that they belong to. */
+static void reopen(void)
+{
+    const unsigned number = atomic_load(&n_reopens_wanted);
+    int errors[LOG_SINKS];
+
+    if (number == atomic_load(&n_reopens_done))
+        return;
+    log_output_reopen(errors);
+    for (int sink = 0; sink < LOG_SINKS; sink++)
+        atomic_store(&reopen_errors[sink], errors[sink]);
+    change(&n_reopens_done, number);
 }
 
 static void *run(void *unused)
@@ -264,8 +312,7 @@ static void *run(void *unused)
         const bool stopping = atomic_load(&stop_wanted);
 
         switch_targets(stopping);
-        if (atomic_exchange(&reopen_wanted, false))
-            log_output_reopen();
+        reopen();
         const bool found = drain_all(stopping);
         const bool flushed = log_output_flush();
         const uint64_t now_ms = clock_monotonic_ns() / 1000000;

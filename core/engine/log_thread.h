@@ -18,8 +18,8 @@ int log_thread_start(void) __attribute__((warn_unused_result));
 /* Control thread: returns when the queues are drained, or 2 s later. */
 void log_thread_stop(void);
 bool log_thread_is_running(void);
-/* Any thread. */
-void log_thread_reopen(void);
+/* Control thread; see log_reopen. When there is no log thread, it is done by the next one. */
+int log_thread_reopen(int errors[LOG_SINKS]);
 /* Control thread: `pending` becomes the targets; see log_switch. At once when there is no log thread. */
 void log_thread_switch(struct log_pending *pending);
 

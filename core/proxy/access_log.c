@@ -155,7 +155,7 @@ static void put_json(struct text *text, struct exchange *exchange, uint64_t end_
 
 void access_log_write(struct exchange *exchange)
 {
-    const struct log_settings *settings = &exchange->service->config->log;
+    const struct log_settings *settings = &exchange_config(exchange)->log;
     uint64_t end_ns = exchange->service->worker->now_ns;
     struct text text;
     char *line;

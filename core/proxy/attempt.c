@@ -38,12 +38,12 @@ static const struct http_settings *settings_of(const struct exchange *exchange)
 
 static struct pool *pool_of(const struct exchange *exchange)
 {
-    return exchange->location->proxy.pool;
+    return exchange->pool;
 }
 
 static struct picker *picker_of(const struct exchange *exchange)
 {
-    return exchange->service->pickers[exchange->location->proxy.group->index];
+    return exchange->picker;
 }
 
 /* What the operator must know of the pool, each once: these are changes of a state. */
@@ -100,7 +100,8 @@ void attempt_drop(struct exchange *exchange, enum fairlead_outcome outcome)
         return;
     picker_release(picker_of(exchange), attempt->server);
     attempt->server = PICKER_NONE;
-    queue_place_freed(exchange->service, exchange->location->proxy.group);
+    if (exchange_group(exchange)->queue_size > 0 || line_is_waited_in(exchange->line)) /* a reload may have given or taken the queue */
+        queue_place_freed(exchange->line);
 }
 
 /* We ran out of something: that says nothing about the server. */
@@ -175,7 +176,7 @@ static bool get_link(struct exchange *exchange, bool fresh)
     struct links *links = &exchange->service->links;
     int error = 0;
 
-    attempt->link = fresh ? NULL : link_take(links, server, &link_stream, exchange);
+    attempt->link = fresh ? NULL : link_take(links, exchange->pool, server, &link_stream, exchange);
     attempt->fresh = attempt->link == NULL;
     if (!attempt->fresh) {
         send_request(exchange);
@@ -230,7 +231,7 @@ static void try_next(struct exchange *exchange, int status, const char *why)
             exchange->service->counters.queue_full++;
             termination_note_in(exchange, TERMINATION_PROXY, EXCHANGE_QUEUED);
             exchange_fail(exchange, exchange->attempt.count == 0 ? 503 : status,
-                          exchange->location->proxy.group->queue_size > 0 ? "the queue is full" : "all servers are at max_conns");
+                          exchange_group(exchange)->queue_size > 0 ? "the queue is full" : "all servers are at max_conns");
             return;
         }
         if (server < 0)
@@ -246,7 +247,6 @@ static void try_next(struct exchange *exchange, int status, const char *why)
 
 void attempt_start(struct exchange *exchange)
 {
-    const struct group *group = exchange->location->proxy.group;
     struct attempt *attempt = &exchange->attempt;
 
     attempt->key = balance_key(exchange);
@@ -254,15 +254,20 @@ void attempt_start(struct exchange *exchange)
     retry_begin(exchange);
     /* Who comes now must not overtake those who wait. But a full queue is no reason to refuse anybody: a place may be free whose letter has not been
      * read yet. */
-    if (queue_is_waited_in(exchange->service, group) && queue_enter(exchange))
+    if (queue_is_waited_in(exchange) && queue_enter(exchange))
         return;
     try_next(exchange, 503, "no server is available");
 }
 
 bool attempt_leave_queue(struct exchange *exchange)
 {
-    int server = pick(exchange);
+    int server;
 
+    if (exchange->attempt.count == 0 && exchange_renew(exchange)) {
+        exchange->attempt.key = balance_key(exchange);
+        exchange->attempt.bound = balance_bound_server(exchange);
+    }
+    server = pick(exchange);
     if (server == PICKER_FULL)
         return false;
     if (server < 0) {
@@ -302,7 +307,7 @@ void attempt_failed(struct exchange *exchange, enum retry_cause cause, int statu
 
 bool attempt_retry_status(struct exchange *exchange, int status)
 {
-    const struct group *group = exchange->location->proxy.group;
+    const struct group *group = exchange_group(exchange);
     char what[32];
     int server;
 

@@ -36,9 +36,9 @@ static uint64_t hash_of_key(struct exchange *exchange, const struct template *ke
 
 uint64_t balance_key(struct exchange *exchange)
 {
-    const struct group *group = exchange->location->proxy.group;
+    const struct group *group = exchange_group(exchange);
 
-    switch (pool_key_kind(group->pool)) {
+    switch (pool_key_kind(exchange->pool)) {
     case FAIRLEAD_KEYED:
         return group->key ? hash_of_key(exchange, group->key) : 0;
     case FAIRLEAD_ADDRESSED:
@@ -50,7 +50,7 @@ uint64_t balance_key(struct exchange *exchange)
 
 int balance_bound_server(const struct exchange *exchange)
 {
-    const struct group *group = exchange->location->proxy.group;
+    const struct group *group = exchange_group(exchange);
 
     return group->sticky.kind == STICKY_OFF ? PICKER_NONE : sticky_server(exchange, group);
 }

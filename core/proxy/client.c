@@ -74,6 +74,16 @@ static void close_now(struct client *client, bool reset)
 
 /* Ending. */
 
+/* Who was idle had nothing on its way that a reset could destroy. */
+static uint32_t lingering_ms(const struct client *client)
+{
+    const struct config *config = client_config(client);
+
+    return client_is_draining(client) && config->shutdown_idle_timeout_ms < config->lingering_timeout_ms
+               ? config->shutdown_idle_timeout_ms
+               : config->lingering_timeout_ms;
+}
+
 static void linger(struct client *client)
 {
     if (client->state != CLIENT_FLUSHING || !stream_idle_output(&client->stream))
@@ -84,7 +94,7 @@ static void linger(struct client *client)
     }
     stream_shutdown(&client->stream);
     set_state(client, CLIENT_LINGERING);
-    stream_deadline(&client->stream, now_ms(client) + client->service->config->lingering_timeout_ms);
+    stream_deadline(&client->stream, now_ms(client) + lingering_ms(client));
     client->stream.type->on_input(&client->stream);
 }
 
@@ -92,7 +102,7 @@ static void finish_connection(struct client *client)
 {
     set_state(client, CLIENT_FLUSHING);
     client->window_ms = 0;
-    stream_deadline(&client->stream, now_ms(client) + client->service->config->settings.send_timeout_ms);
+    stream_deadline(&client->stream, now_ms(client) + client_config(client)->settings.send_timeout_ms);
     linger(client);
 }
 
@@ -100,15 +110,15 @@ static void throw_away(struct client *client)
 {
     client->lingered += client->stream.input_bytes;
     stream_consume(&client->stream, client->stream.input_bytes);
-    if (client->stream.end_of_input || client->lingered > client->service->config->lingering_size)
+    if (client->stream.end_of_input || client->lingered > client_config(client)->lingering_size)
         close_now(client, false);
 }
 
 /* Reading heads. */
 
-static void head_limits(const struct service *service, struct h1_limits *limits)
+static void head_limits(const struct client *client, struct h1_limits *limits)
 {
-    const struct config *config = service->config;
+    const struct config *config = client_config(client);
 
     *limits = (struct h1_limits){
         .head_max = config->client_header_size,
@@ -152,7 +162,7 @@ static void refuse_head(struct client *client, int error)
 /* More of the head must come: what is there is moved off the shared blocks, and the clock for the whole head runs. */
 static void await_head(struct client *client)
 {
-    const struct config *config = client->service->config;
+    const struct config *config = client_config(client);
     uint32_t room = client->stream.input_bytes > HEAD_ROOM_MIN ? client->stream.input_bytes : HEAD_ROOM_MIN;
 
     if (client->state == CLIENT_IDLE) {
@@ -181,7 +191,7 @@ static const struct http_settings *settings_of(const struct client *client)
 {
     const struct exchange *exchange = client->exchange;
 
-    return exchange && exchange->location ? &exchange->location->settings : &client->service->config->settings;
+    return exchange && exchange->location ? &exchange->location->settings : &client_config(client)->settings;
 }
 
 /* Whether we wait for the client at all, and for how long we may. */
@@ -211,7 +221,7 @@ static void arm_watch(struct client *client)
 
 static void begin_exchange(struct client *client, const struct h1_request *request, const char *data, size_t len)
 {
-    const struct config *config = client->service->config;
+    const struct config *config = client_config(client);
     struct exchange *exchange = exchange_create(client, request, data, len);
 
     if (!exchange) {
@@ -230,7 +240,7 @@ static void begin_exchange(struct client *client, const struct h1_request *reque
         exchange->close_client = true;
         client->service->counters.limit_requests++;
     }
-    if (client->service->stopping || config->keepalive_timeout_ms == 0)
+    if (client_is_draining(client) || config->keepalive_timeout_ms == 0)
         exchange->close_client = true;
     exchange_start(exchange);
     if (client->state == CLIENT_BUSY)
@@ -260,9 +270,9 @@ static bool read_request(struct client *client)
     data = stream_peek(&client->stream, &len);
     if (len == 0)
         return false;
-    head_limits(client->service, &limits);
+    head_limits(client, &limits);
     consumed = worth_parsing(client, data, len)
-                   ? h1_parse_request(data, len, &limits, &request, client->service->fields)
+                   ? h1_parse_request(data, len, &limits, &request, client->listening->view->fields)
                    : 0;
     if (consumed > 0) {
         begin_exchange(client, &request, data, (size_t)consumed);
@@ -295,7 +305,10 @@ static void pump(struct client *client)
 /* Between requests: the clock starts when the last response has left. */
 static void rest(struct client *client)
 {
-    stream_deadline(&client->stream, now_ms(client) + client->service->config->keepalive_timeout_ms);
+    const struct config *config = client_config(client);
+
+    stream_deadline(&client->stream,
+                    now_ms(client) + (client_is_draining(client) ? config->shutdown_idle_timeout_ms : config->keepalive_timeout_ms));
     pump(client);
 }
 
@@ -305,7 +318,7 @@ void client_exchange_over(struct client *client, bool close)
     if (client->state == CLIENT_CLOSED)
         return;
     stream_settle(&client->stream);
-    if (close || client->service->stopping) {
+    if (close) {
         finish_connection(client);
         return;
     }
@@ -427,6 +440,11 @@ static void on_timer(struct stream *stream)
             watch(client);
             break;
         }
+        /* Our end first, then a while in which it may take notice: a request that crosses it on the way is not met by a reset. */
+        if (client_is_draining(client)) {
+            finish_connection(client);
+            break;
+        }
         *(client->requests == 0 ? &counters->timeout_client_header : &counters->timeout_keepalive) += 1;
         close_now(client, false);
         break;
@@ -448,11 +466,13 @@ static void on_gone(struct stream *stream)
 {
     struct client *client = of_stream(stream);
     struct service *service = client->service;
+    struct listening *listening = client->listening;
 
     *(client->prev ? &client->prev->next : &service->first_client) = client->next;
     if (client->next)
         client->next->prev = client->prev;
     slab_put(&service->clients, client);
+    listening_client_gone(listening);
     service_client_gone(service);
 }
 
@@ -487,7 +507,7 @@ static void read_peer(struct client *client, int fd)
 void client_accept(struct listening *listening, int fd)
 {
     struct service *service = listening->service;
-    struct client *client = service->stopping ? NULL : slab_get(&service->clients);
+    struct client *client = slab_get(&service->clients);
 
     if (!client) {
         service->counters.connections_refused++;
@@ -503,7 +523,8 @@ void client_accept(struct listening *listening, int fd)
     }
     read_peer(client, fd);
     client->service = service;
-    client->listen = listening->listen;
+    client->listening = listening;
+    listening->n_clients++;
     client->next = service->first_client;
     if (client->next)
         client->next->prev = client;
@@ -511,21 +532,30 @@ void client_accept(struct listening *listening, int fd)
     service->n_clients++;
     service->counters.connections++;
     client->number = service->counters.connections << 10 | service->worker->config.number; /* 512 workers at most */
-    stream_deadline(&client->stream, now_ms(client) + service->config->client_header_timeout_ms);
+    stream_deadline(&client->stream, now_ms(client) + client_config(client)->client_header_timeout_ms);
 }
 
-void client_stop(struct client *client)
+/* What has come already is read in this very turn; what is on its way has the time of one idle timeout. */
+void clients_drain(struct service *service, const struct listening *listening)
 {
-    if (client->state == CLIENT_IDLE && stream_idle_output(&client->stream))
-        close_now(client, false);
-    else if (client->state == CLIENT_IDLE)
-        finish_connection(client);
-    else if (client->state == CLIENT_BUSY)
-        client->exchange->close_client = true;
+    for (struct client *client = service->first_client; client; client = client->next) {
+        if (client->listening != listening)
+            continue;
+        if (client->state == CLIENT_IDLE && stream_idle_output(&client->stream))
+            stream_deadline(&client->stream, now_ms(client) + client_config(client)->shutdown_idle_timeout_ms);
+        else if (client->state == CLIENT_BUSY && !client->exchange->head_sent)
+            client->exchange->close_client = true;
+    }
 }
 
 void client_stop_now(struct client *client)
 {
-    termination_note(client->exchange, TERMINATION_KILLED);
+    struct exchange *exchange = client->exchange;
+
+    client->exchange = NULL;
+    if (exchange) {
+        termination_note(exchange, TERMINATION_KILLED);
+        exchange_abort(exchange, 503, "stopped");
+    }
     close_now(client, true);
 }

@@ -7,6 +7,7 @@
 #define FAIRLEAD_PROXY_CLIENT_H
 
 #include "engine/stream.h"
+#include "proxy/listening.h"
 #include "proxy/service.h"
 
 /* X(state, sentence); the edges are in client.c and in doc/client.dot. */
@@ -32,7 +33,7 @@ struct exchange;
 struct client {
     struct stream stream;     /* first */
     struct service *service;
-    const struct listen *listen;
+    struct listening *listening; /* that it came by; outlives it */
     struct exchange *exchange; /* owned; NULL unless BUSY */
     struct client *next, *prev;
     uint64_t window_ms;       /* start of the minimum-rate window */
@@ -51,8 +52,8 @@ struct client {
 
 /* Takes over the descriptor. */
 void client_accept(struct listening *listening, int fd);
-/* Graceful stop: an idle client is closed, a busy one after its response. */
-void client_stop(struct client *client);
+/* Of the clients that came by this socket each is answered one more request; who asks nothing is let go of after shutdown_idle_timeout. */
+void clients_drain(struct service *service, const struct listening *listening);
 void client_stop_now(struct client *client);
 
 /* For the exchange: it is over (freed by now); the connection goes on, or ends after what is queued. */
@@ -62,6 +63,18 @@ void client_cut(struct client *client);
 
 const char *client_state_name(enum client_state state);
 bool client_edge_allowed(enum client_state from, enum client_state to);
+
+/* What its next request begins with. */
+static inline const struct config *client_config(const struct client *client)
+{
+    return view_config(client->listening->view);
+}
+
+/* Its next response is its last. */
+static inline bool client_is_draining(const struct client *client)
+{
+    return client->listening->closing;
+}
 
 static inline struct span client_address(const struct client *client)
 {

@@ -11,6 +11,7 @@
 #include "proxy/answer.h"
 #include "proxy/attempt.h"
 #include "proxy/client.h"
+#include "proxy/listening.h"
 #include "proxy/log_values.h"
 #include "proxy/queue.h"
 #include "proxy/termination.h"
@@ -58,6 +59,7 @@ void exchange_set_state(struct exchange *exchange, enum exchange_state state)
 struct exchange *exchange_create(struct client *client, const struct h1_request *request, const char *data, size_t len)
 {
     struct service *service = client->service;
+    struct view *view = client->listening->view;
     size_t fields_size = request->n_fields * sizeof(struct field);
     size_t size = fields_size + len + request->path.len + 1;
     struct exchange *exchange = slab_get(&service->exchanges);
@@ -76,17 +78,19 @@ struct exchange *exchange_create(struct client *client, const struct h1_request 
     }
     exchange->client = client;
     exchange->service = service;
-    exchange->listen = client->listen;
+    view_get(view);
+    exchange->view = view;
+    exchange->listen = client->listening->listen;
     exchange->request = *request;
     exchange->attempt.server = exchange->attempt.bound = PICKER_NONE;
     exchange->started_ns = service->worker->now_ns;
     exchange->fields = (struct field *)(void *)memory;
     exchange->head = memory + fields_size;
     exchange->path = (struct span){memory + fields_size + len, 0};
-    memcpy(memory, service->fields, fields_size);
+    memcpy(memory, view->fields, fields_size);
     memcpy(memory + fields_size, data, len);
     exchange->host = exchange_text(exchange, request->host);
-    exchange->site = route_site(service->router, exchange->listen, exchange->host);
+    exchange->site = route_site(view->snapshot->router, exchange->listen, exchange->host);
     log_values_begin(exchange);
     body_init(&exchange->upload, request->body, BODY_NONE, request->content_length);
     body_init(&exchange->download, BODY_NONE, BODY_NONE, 0);
@@ -99,6 +103,7 @@ static void destroy(struct exchange *exchange)
 
     body_forget(&exchange->upload);
     free(exchange->head_memory);
+    view_put(exchange->view);
     slab_put(&service->exchanges, exchange);
 }
 
@@ -132,7 +137,7 @@ const uint64_t *exchange_id(struct exchange *exchange)
 
 void exchange_limits(const struct exchange *exchange, struct h1_limits *limits)
 {
-    const struct config *config = exchange->service->config;
+    const struct config *config = exchange_config(exchange);
 
     *limits = (struct h1_limits){
         .head_max = config->upstream_header_size,
@@ -165,7 +170,7 @@ void exchange_discard_upload(struct exchange *exchange)
     exchange->upload.to = BODY_NONE;
     exchange_limits(exchange, &limits);
     if (!exchange->request.expect_100 && body_relay(&exchange->upload, &exchange->client->stream, NULL, &limits,
-                                                     exchange->service->fields) == BODY_DONE)
+                                                     exchange->view->fields) == BODY_DONE)
         return;
     exchange->close_client = true;
 }
@@ -224,7 +229,7 @@ bool exchange_upload(struct exchange *exchange)
     exchange_limits(exchange, &limits);
     if (link->n_pieces == 0) /* a server that has had nothing to take did not pause */
         exchange->attempt.progress_ms = exchange->service->worker->now_ms;
-    result = body_relay(upload, client, link, &limits, exchange->service->fields);
+    result = body_relay(upload, client, link, &limits, exchange->view->fields);
     /* The answer is on its way and ends the connection: what is wrong with bytes that are thrown away changes nothing. */
     if (upload->to == BODY_NONE)
         return true;
@@ -368,11 +373,46 @@ static bool is_last_hop(const struct exchange *exchange)
     return true;
 }
 
+static void take_pool(struct exchange *exchange)
+{
+    const struct snapshot *snapshot = exchange->view->snapshot;
+    uint32_t index = exchange_group(exchange)->index;
+
+    exchange->pool = snapshot->pools[index];
+    exchange->line = snapshot->lines[index];
+    exchange->picker = pool_picker(exchange->pool, exchange->service->worker->config.number);
+}
+
+bool exchange_renew(struct exchange *exchange)
+{
+    const struct listening *listening = exchange->client->listening;
+    struct view *before = exchange->view, *view = exchange->service->view;
+    const struct location *location;
+    const struct site *site;
+
+    assert(exchange->state == EXCHANGE_QUEUED && exchange->attempt.count == 0);
+    if (view == before || listening->view != view) /* one that closes has no address in the current snapshot */
+        return false;
+    site = route_site(view->snapshot->router, listening->listen, exchange->host);
+    location = route_location(site, exchange->service->patterns, exchange->path);
+    if (!location || location->action != ACTION_PROXY || view->snapshot->lines[location->proxy.group->index] != exchange->line)
+        return false;
+    view_get(view);
+    exchange->view = view;
+    exchange->listen = listening->listen;
+    exchange->site = site;
+    exchange->location = location;
+    take_pool(exchange);
+    view_put(before);
+    return true;
+}
+
 static void start_proxy(struct exchange *exchange)
 {
     const struct http_settings *settings = &exchange->location->settings;
     struct body *upload = &exchange->upload;
 
+    take_pool(exchange);
     if (settings->client_max_body_size > 0 && exchange->request.body == BODY_LENGTH &&
         exchange->request.content_length > settings->client_max_body_size) {
         exchange->close_client = true;

@@ -57,6 +57,7 @@ struct waiting {
 struct exchange {
     struct client *client;   /* owner */
     struct service *service;
+    struct view *view;       /* of the snapshot that it began with, or that came while it waited (exchange_renew); a reference */
     const struct listen *listen;
     const struct site *site;
     const struct location *location; /* NULL: none matched, or refused before routing */
@@ -70,6 +71,9 @@ struct exchange {
     struct span host;        /* without port, as sent */
 
     struct body upload, download;
+    struct pool *pool;       /* of the location's group; NULL: no server is asked. Borrowed from the snapshot, like the next two */
+    struct picker *picker;
+    struct line *line;
     struct attempt attempt;
     struct waiting waiting;
 
@@ -94,6 +98,11 @@ struct exchange {
 struct exchange *exchange_create(struct client *client, const struct h1_request *request, const char *data, size_t len);
 /* Routes and starts. The exchange may be over, and freed, when this returns. */
 void exchange_start(struct exchange *exchange);
+/*
+ * One that waits and has tried no server goes on with the current snapshot, if its routes lead to the same line: servers that were added while it waits, or that are given other
+ * limits, are there for it, too. True: it has another pool, and its key and what it is bound to must be looked for anew.
+ */
+bool exchange_renew(struct exchange *exchange);
 /* The client's stream has input, has ended, or has sent: moves what can be moved. The exchange may be over afterwards. */
 void exchange_client_moved(struct exchange *exchange);
 /* The client is gone or is to be: lets go of the server's side, logs, frees. The client must not use it again. */
@@ -116,6 +125,19 @@ bool exchange_names_fields(const char *head, const struct field *fields, uint16_
 /* Moves the request's body. Returns false when the exchange is over. */
 bool exchange_upload(struct exchange *exchange);
 void exchange_limits(const struct exchange *exchange, struct h1_limits *limits);
+static inline const struct config *exchange_config(const struct exchange *exchange)
+{
+    return view_config(exchange->view);
+}
+/* Of an exchange whose location has one. */
+static inline const struct group *exchange_group(const struct exchange *exchange)
+{
+    return exchange->location->proxy.group;
+}
+static inline struct line *exchange_line(const struct exchange *exchange)
+{
+    return exchange->line;
+}
 static inline struct span exchange_text(const struct exchange *exchange, struct h1_range range)
 {
     return (struct span){exchange->head + range.at, range.len};

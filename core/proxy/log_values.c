@@ -239,7 +239,6 @@ static struct span upstream_value(struct value *value, int variable)
 {
     const struct exchange *exchange = value->exchange;
     const struct server *server = exchange->attempt.tried_last;
-    const struct location *location = exchange->location;
 
     switch (variable) {
     case LOG_VAR_UPSTREAM_ADDR:
@@ -250,8 +249,7 @@ static struct span upstream_value(struct value *value, int variable)
                    ? number(value, (uint64_t)exchange->status)
                    : none;
     case LOG_VAR_BACKEND:
-        return of_string(location && location->action == ACTION_PROXY ? pool_name(location->proxy.pool)
-                                                                      : NULL);
+        return of_string(exchange->pool ? pool_name(exchange->pool) : NULL);
     case LOG_VAR_RETRIES:
         return number(value, exchange->attempt.count > 1 ? exchange->attempt.count - 1 : 0);
     case LOG_VAR_WHY:

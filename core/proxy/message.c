@@ -347,25 +347,30 @@ bool message_write_response(struct exchange *exchange, const struct received *re
                         .rules = &exchange->location->response_headers,
                         .received = received,
                         .body = body};
-    const struct group *group = exchange->location->proxy.group;
+    const struct group *group = exchange_group(exchange);
 
     return write_head(&exchange->client->stream,
                       received->len + OWN_LINES_MAX + strlen(group->sticky.cookie) + strlen(group->sticky.path), &head,
                       put_response);
 }
 
+/* A line of ours, unless a rule has its name: then the rule's stands, or with "" none. */
+static void put_own_line(struct text *text, const struct head *head, struct span name, struct span value)
+{
+    if (value.p && !is_overridden(head->rules, name))
+        text_line(text, name, value);
+}
+
 static void put_own(struct text *text, const struct head *head)
 {
     const struct own_head *own = head->own;
-    const char *reason = http_reason(own->status);
+    const char *reason = http_reason(own->status), *type = own->content_type;
 
     put_status_line(text, own->status, (struct span){reason, strlen(reason)});
-    text_literal(text, "Server: fairlead\r\n");
+    put_own_line(text, head, SPAN_LITERAL("Server"), SPAN_LITERAL("fairlead"));
     put_date(text, head->exchange->service);
-    if (own->content_type)
-        text_line(text, SPAN_LITERAL("Content-Type"), (struct span){own->content_type, strlen(own->content_type)});
-    if (own->location.p)
-        text_line(text, SPAN_LITERAL("Location"), own->location);
+    put_own_line(text, head, SPAN_LITERAL("Content-Type"), (struct span){type, type ? strlen(type) : 0});
+    put_own_line(text, head, SPAN_LITERAL("Location"), own->location);
     if (own->extra)
         text_string(text, own->extra);
     put_rules(text, head->exchange, head->rules);

@@ -6,6 +6,7 @@
 #include "engine/timers.h"
 #include "proxy/attempt.h"
 #include "proxy/client.h"
+#include "proxy/retry.h"
 #include "proxy/termination.h"
 
 #include <assert.h>
@@ -25,14 +26,13 @@ struct waiters {
  * is one for all others. So they stand in no line; each free place is offered to them first, for they have waited before.
  */
 struct queue {
-    struct service *service;
-    const struct group *group;
+    _Alignas(64) struct line *line;
+    struct service *service; /* NULL until one of its requests waits first */
     struct waiters fresh, again;
-    struct timer timer;
-    struct line *line;
+    struct timer timer;      /* set only while some wait */
+    uint32_t budget;         /* what is left for retries (retry.c) */
 };
 
-/* What the workers share of one group. */
 struct line {
     _Alignas(64) atomic_uint n_waiting; /* of either kind */
     atomic_uint n_fresh;
@@ -40,61 +40,77 @@ struct line {
     atomic_ullong *first;  /* owned; per worker, the ticket of its first fresh request, or NO_TICKET */
     atomic_bool *again;    /* owned; per worker: some that have tried a server wait there */
     atomic_bool *told;     /* owned; per worker: a letter is on its way */
-};
-
-struct queues {
-    size_t n_lines;
-    struct line *lines;    /* owned; per group */
-    unsigned n_workers;
+    struct queue *queues;  /* owned; per worker, and its own */
     struct worker *const *workers; /* borrowed */
+    unsigned n_workers;
+    unsigned refs;         /* of snapshots; control thread */
 };
 
-static bool init_line(struct line *line, unsigned n_workers)
+static void look(struct timer *timer);
+
+static int init_line(struct line *line)
 {
-    line->first = calloc(n_workers, sizeof *line->first);
-    line->again = calloc(n_workers, sizeof *line->again);
-    line->told = calloc(n_workers, sizeof *line->told);
-    for (unsigned i = 0; line->first && i < n_workers; i++)
+    unsigned n = line->n_workers;
+
+    line->first = calloc(n, sizeof *line->first);
+    line->again = calloc(n, sizeof *line->again);
+    line->told = calloc(n, sizeof *line->told);
+    line->queues = aligned_alloc(_Alignof(struct queue), n * sizeof *line->queues);
+    if (!line->first || !line->again || !line->told || !line->queues)
+        return -ENOMEM;
+    memset(line->queues, 0, n * sizeof *line->queues);
+    for (unsigned i = 0; i < n; i++) {
         atomic_init(&line->first[i], NO_TICKET);
-    return line->first && line->again && line->told;
+        line->queues[i].line = line;
+        timer_init(&line->queues[i].timer, look);
+    }
+    return 0;
 }
 
-struct queues *queues_create(const struct config *config, struct worker *const *workers)
+struct line *line_create(const struct group *group, struct worker *const *workers, unsigned n_workers)
 {
-    size_t n = config->n_pools ? config->n_pools : 1;
-    struct queues *queues = calloc(1, sizeof *queues);
+    struct line *line = aligned_alloc(_Alignof(struct line), sizeof *line);
 
-    if (!queues)
+    if (!line)
         return NULL;
-    queues->n_workers = config->workers;
-    queues->workers = workers;
-    queues->lines = aligned_alloc(_Alignof(struct line), n * sizeof *queues->lines);
-    if (!queues->lines) {
-        free(queues);
+    memset(line, 0, sizeof *line);
+    line->refs = 1;
+    line->workers = workers;
+    line->n_workers = n_workers;
+    if (init_line(line) != 0) {
+        line_put(line);
         return NULL;
     }
-    memset(queues->lines, 0, n * sizeof *queues->lines);
-    for (queues->n_lines = 0; queues->n_lines < config->n_pools; queues->n_lines++) {
-        if (!init_line(&queues->lines[queues->n_lines], queues->n_workers)) {
-            queues->n_lines++;
-            queues_destroy(queues);
-            return NULL;
-        }
-    }
-    return queues;
+    for (unsigned i = 0; i < n_workers; i++)
+        line->queues[i].budget = retry_initial_budget(group);
+    return line;
 }
 
-void queues_destroy(struct queues *queues)
+struct line *line_get(struct line *line)
 {
-    if (!queues)
+    line->refs++;
+    return line;
+}
+
+void line_put(struct line *line)
+{
+    if (!line || --line->refs > 0)
         return;
-    for (size_t i = 0; i < queues->n_lines; i++) {
-        free(queues->lines[i].first);
-        free(queues->lines[i].again);
-        free(queues->lines[i].told);
-    }
-    free(queues->lines);
-    free(queues);
+    free(line->first);
+    free(line->again);
+    free(line->told);
+    free(line->queues);
+    free(line);
+}
+
+static struct queue *queue_of(const struct service *service, const struct line *line)
+{
+    return &line->queues[service->worker->config.number];
+}
+
+uint32_t *line_budget(const struct service *service, const struct line *line)
+{
+    return &queue_of(service, line)->budget;
 }
 
 static unsigned number_of(const struct queue *queue)
@@ -128,12 +144,12 @@ static void fail_overdue(struct queue *queue, const struct waiters *waiters)
 }
 
 /* The worker that has waited longest; -1: none waits. */
-static int first_in_line(const struct queues *queues, const struct line *line)
+static int first_in_line(const struct line *line)
 {
     uint64_t lowest = NO_TICKET;
     int first = -1;
 
-    for (unsigned i = 0; i < queues->n_workers; i++) {
+    for (unsigned i = 0; i < line->n_workers; i++) {
         uint64_t ticket = atomic_load_explicit(&line->first[i], memory_order_relaxed);
 
         if (ticket < lowest) {
@@ -147,24 +163,21 @@ static int first_in_line(const struct queues *queues, const struct line *line)
 static void serve_letter(void *owner, void *argument);
 
 /* By letter to the own worker too: it is read in this very turn, and the exchange that ends now must not run another one inside of itself. */
-static void tell(const struct queue *queue, unsigned worker)
+static void tell(struct line *line, unsigned worker)
 {
-    struct line *line = queue->line;
-
     /* Release: pairs with serve_letter. */
     if (atomic_exchange_explicit(&line->told[worker], true, memory_order_acq_rel))
         return;
-    if (mailbox_post(&queue->service->shared_queues->workers[worker]->mailbox,
-                     (struct letter){serve_letter, (void *)(uintptr_t)queue->group->index}) != 0)
+    if (mailbox_post(&line->workers[worker]->mailbox, (struct letter){serve_letter, &line->queues[worker]}) != 0)
         atomic_store_explicit(&line->told[worker], false, memory_order_relaxed);
 }
 
-static void tell_first(const struct queue *queue)
+static void tell_first(struct line *line)
 {
-    int first = first_in_line(queue->service->shared_queues, queue->line);
+    int first = first_in_line(line);
 
     if (first >= 0)
-        tell(queue, (unsigned)first);
+        tell(line, (unsigned)first);
 }
 
 static void serve_again(struct queue *queue)
@@ -189,10 +202,10 @@ static void serve(struct queue *queue)
     fail_overdue(queue, &queue->again);
     fail_overdue(queue, &queue->fresh);
     serve_again(queue);
-    while (queue->fresh.first && served && first_in_line(queue->service->shared_queues, queue->line) == number)
+    while (queue->fresh.first && served && first_in_line(queue->line) == number)
         served = attempt_leave_queue(queue->fresh.first);
     if (served)
-        tell_first(queue);
+        tell_first(queue->line);
     if (queue->fresh.first || queue->again.first)
         timer_set(&queue->service->worker->timers, &queue->timer, queue->service->worker->now_ms + QUEUE_LOOK_MS);
     else
@@ -204,43 +217,27 @@ static void look(struct timer *timer)
     serve((struct queue *)((char *)timer - offsetof(struct queue, timer)));
 }
 
-int queues_attach(struct service *service, struct queues *queues)
+bool line_is_waited_in(const struct line *line)
 {
-    const struct config *config = service->config;
-
-    service->shared_queues = queues;
-    service->queues = calloc(config->n_pools ? config->n_pools : 1, sizeof *service->queues);
-    if (!service->queues)
-        return -ENOMEM;
-    for (size_t i = 0; i < config->n_pools; i++) {
-        service->queues[i] =
-            (struct queue){.service = service, .group = config->groups[i], .line = &queues->lines[i]};
-        timer_init(&service->queues[i].timer, look);
-    }
-    return 0;
+    return atomic_load_explicit(&line->n_waiting, memory_order_relaxed) > 0;
 }
 
-void queues_detach(struct service *service)
+bool queue_is_waited_in(const struct exchange *exchange)
 {
-    free(service->queues);
-    service->queues = NULL;
-}
-
-bool queue_is_waited_in(const struct service *service, const struct group *group)
-{
-    return group->queue_size > 0 &&
-           atomic_load_explicit(&service->queues[group->index].line->n_fresh, memory_order_relaxed) > 0;
+    return exchange_group(exchange)->queue_size > 0 &&
+           atomic_load_explicit(&exchange_line(exchange)->n_fresh, memory_order_relaxed) > 0;
 }
 
 bool queue_enter(struct exchange *exchange)
 {
-    const struct group *group = exchange->location->proxy.group;
-    struct queue *queue = &exchange->service->queues[group->index];
+    const struct group *group = exchange_group(exchange);
+    struct queue *queue = queue_of(exchange->service, exchange_line(exchange));
     struct waiters *waiters = waiters_of(queue, exchange);
     struct waiting *waiting = &exchange->waiting;
 
     if (group->queue_size == 0 || !bounded_increment(&queue->line->n_waiting, group->queue_size))
         return false;
+    queue->service = exchange->service;
     exchange_set_state(exchange, EXCHANGE_QUEUED);
     exchange->service->counters.queued++;
     waiting->ticket = atomic_fetch_add_explicit(&queue->line->next_ticket, 1, memory_order_relaxed);
@@ -254,7 +251,7 @@ bool queue_enter(struct exchange *exchange)
         atomic_fetch_add_explicit(&queue->line->n_fresh, 1, memory_order_relaxed);
     publish(queue);
     /* A place may have been freed since the pick. */
-    queue_place_freed(exchange->service, group);
+    queue_place_freed(queue->line);
     if (!timer_is_set(&queue->timer))
         timer_set(&exchange->service->worker->timers, &queue->timer, exchange->service->worker->now_ms + QUEUE_LOOK_MS);
     return true;
@@ -262,7 +259,7 @@ bool queue_enter(struct exchange *exchange)
 
 void queue_leave(struct exchange *exchange)
 {
-    struct queue *queue = &exchange->service->queues[exchange->location->proxy.group->index];
+    struct queue *queue = queue_of(exchange->service, exchange_line(exchange));
     struct waiters *waiters = waiters_of(queue, exchange);
     struct waiting *waiting = &exchange->waiting;
     unsigned before;
@@ -277,23 +274,15 @@ void queue_leave(struct exchange *exchange)
     before = atomic_fetch_sub_explicit(&queue->line->n_waiting, 1, memory_order_relaxed);
     assert(before > 0);
     publish(queue);
-}
-
-/* Once per question about a server whose address has left its name: seldom enough to look at all that wait. */
-uint32_t queue_count_tried(const struct service *service, const struct server *server)
-{
-    uint32_t count = 0;
-
-    for (size_t i = 0; i < service->config->n_pools; i++)
-        for (const struct exchange *waiting = service->queues[i].again.first; waiting; waiting = waiting->waiting.next)
-            count += waiting->attempt.tried_last == server;
-    return count;
+    if (!queue->fresh.first && !queue->again.first) /* the line may outlive its last request by less than the timer's time */
+        timer_stop(&queue->service->worker->timers, &queue->timer);
 }
 
 static void serve_letter(void *owner, void *argument)
 {
-    struct service *service = ((struct worker *)owner)->context;
-    struct queue *queue = &service->queues[(uintptr_t)argument];
+    struct queue *queue = argument;
+
+    queue->service = ((struct worker *)owner)->context;
 
     /* Acquire: who found the letter still on its way relies on it to find the place that it freed, so the picks must come after this. */
     (void)atomic_exchange_explicit(&queue->line->told[number_of(queue)], false, memory_order_acq_rel);
@@ -305,14 +294,12 @@ static void serve_letter(void *owner, void *argument)
  * Both change the one word n_waiting (if only by 0), acquire and release: so one comes after the other, and sees what the other wrote. No request
  * waits beside a free place.
  */
-void queue_place_freed(struct service *service, const struct group *group)
+void queue_place_freed(struct line *line)
 {
-    const struct queue *queue = &service->queues[group->index];
-
-    if (group->queue_size == 0 || atomic_fetch_add_explicit(&queue->line->n_waiting, 0, memory_order_acq_rel) == 0)
+    if (atomic_fetch_add_explicit(&line->n_waiting, 0, memory_order_acq_rel) == 0)
         return;
-    tell_first(queue);
-    for (unsigned i = 0; i < service->shared_queues->n_workers; i++)
-        if (atomic_load_explicit(&queue->line->again[i], memory_order_relaxed))
-            tell(queue, i);
+    tell_first(line);
+    for (unsigned i = 0; i < line->n_workers; i++)
+        if (atomic_load_explicit(&line->again[i], memory_order_relaxed))
+            tell(line, i);
 }

@@ -11,27 +11,26 @@
 
 #include "proxy/exchange.h"
 
-/* What all workers share; one per snapshot. */
-struct queues;
+/* The queue of one group, of all workers. It outlives the snapshots that have a group of that name. */
+struct line;
 
-/* Control thread, before the workers run. NULL when memory is short. `workers` is borrowed, and filled in before they run. */
-struct queues *queues_create(const struct config *config, struct worker *const *workers);
-/* After they have ended. NULL is allowed. */
-void queues_destroy(struct queues *queues);
+/* Control thread. NULL when memory is short. `workers` is borrowed, and filled in before they run. */
+struct line *line_create(const struct group *group, struct worker *const *workers, unsigned n_workers);
+struct line *line_get(struct line *line);
+/* The last one: no request waits, and every letter about it has been read. NULL is allowed. */
+void line_put(struct line *line);
 
-/* Control thread: the worker's own part. Returns 0 or -ENOMEM. */
-int queues_attach(struct service *service, struct queues *queues) __attribute__((warn_unused_result));
-void queues_detach(struct service *service);
-
-/* Worker thread. Whether requests for the group wait, at any worker, that one which comes now must not overtake. */
-bool queue_is_waited_in(const struct service *service, const struct group *group);
+/* Worker thread. What is left for retries of the group, on this worker. */
+uint32_t *line_budget(const struct service *service, const struct line *line);
+/* Whether anybody waits. Only a hint: it is ordered with nothing. */
+bool line_is_waited_in(const struct line *line);
+/* Whether requests for the group wait, at any worker, that one which comes now must not overtake. */
+bool queue_is_waited_in(const struct exchange *exchange);
 /* Begins to wait. False: the group has no queue, or it is full. */
 bool queue_enter(struct exchange *exchange) __attribute__((warn_unused_result));
 /* Ends it: a server was found, or the exchange ends (which calls it). */
 void queue_leave(struct exchange *exchange);
-/* How many of this worker's requests wait that were with the server last: their lines in the log will name it. */
-uint32_t queue_count_tried(const struct service *service, const struct server *server);
-/* A request has left a server of the group. */
-void queue_place_freed(struct service *service, const struct group *group);
+/* A request has left a server of the group, which has a queue, or had one. */
+void queue_place_freed(struct line *line);
 
 #endif

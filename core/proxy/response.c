@@ -34,7 +34,7 @@ void attempt_download(struct exchange *exchange)
     enum body_result result;
 
     exchange_limits(exchange, &limits);
-    result = body_relay(body, link, client, &limits, exchange->service->fields);
+    result = body_relay(body, link, client, &limits, exchange->view->fields);
     switch (result) {
     case BODY_DONE:
         response_complete(exchange, !exchange->attempt.link_closes);
@@ -64,7 +64,7 @@ static void begin_response(struct exchange *exchange, const struct received *rec
     const struct h1_response *response = received->response;
     struct attempt *attempt = &exchange->attempt;
     enum body_kind framing = message_client_framing(exchange, response);
-    bool counts_as_failure = status_set_has(&exchange->location->proxy.group->fail_statuses, response->status);
+    bool counts_as_failure = status_set_has(&exchange_group(exchange)->fail_statuses, response->status);
 
     if (!exchange->upload.done)
         exchange->close_client = true;
@@ -127,7 +127,7 @@ static bool read_response(struct exchange *exchange)
 {
     struct stream *link = &exchange->attempt.link->stream;
     struct h1_response response;
-    struct received received = {.response = &response, .fields = exchange->service->fields};
+    struct received received = {.response = &response, .fields = exchange->view->fields};
     struct h1_limits limits;
     int consumed;
 
@@ -140,7 +140,7 @@ static bool read_response(struct exchange *exchange)
         return false;
     exchange_limits(exchange, &limits);
     consumed = h1_parse_response(received.data, received.len, &limits, exchange->request.method_id, &response,
-                                 exchange->service->fields);
+                                 exchange->view->fields);
     if (consumed < 0)
         attempt_failed(exchange, RETRY_INVALID_HEADER, 502, h1_error_text(consumed), 0);
     else if (consumed == 0)

@@ -3,18 +3,19 @@
 #include "proxy/retry.h"
 
 #include "http/names.h"
+#include "proxy/queue.h"
 
 #define BUDGET_UNIT 100u          /* of the budget, for one retry; a request pays in `budget` percent of it */
 #define BUDGET_MAX  (50u * BUDGET_UNIT) /* what may be saved up: at the start, and in quiet times */
 
 static uint32_t *budget_of(const struct exchange *exchange)
 {
-    return &exchange->service->budgets[exchange->location->proxy.group->index];
+    return line_budget(exchange->service, exchange->line);
 }
 
 void retry_begin(struct exchange *exchange)
 {
-    const struct group *group = exchange->location->proxy.group;
+    const struct group *group = exchange_group(exchange);
     uint32_t *budget = budget_of(exchange);
 
     *budget = *budget + group->retry.budget < BUDGET_MAX ? *budget + group->retry.budget : BUDGET_MAX;
@@ -30,11 +31,11 @@ uint32_t retry_initial_budget(const struct group *group)
 /* Whether the number of servers and the time allow one more. */
 static bool has_attempts_left(const struct exchange *exchange)
 {
-    const struct group *group = exchange->location->proxy.group;
+    const struct group *group = exchange_group(exchange);
     uint64_t passed_ms = (exchange->service->worker->now_ns - exchange->started_ns) / 1000000u;
 
     return (group->retry.attempts == 0 || exchange->attempt.count < group->retry.attempts) &&
-           exchange->attempt.count < pool_n_servers(group->pool) &&
+           exchange->attempt.count < pool_n_servers(exchange->pool) &&
            (group->retry.timeout_ms == 0 || passed_ms < group->retry.timeout_ms);
 }
 
@@ -45,7 +46,7 @@ bool retry_may_connect(const struct exchange *exchange)
 
 bool retry_may_resend(const struct exchange *exchange, enum retry_cause cause)
 {
-    const struct group *group = exchange->location->proxy.group;
+    const struct group *group = exchange_group(exchange);
 
     if (cause != 0 && !(group->retry.causes & cause))
         return false;

@@ -6,39 +6,45 @@
 #include "engine/log.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
-#include "proxy/queue.h"
-#include "proxy/retry.h"
+#include "proxy/listening.h"
+#include "upstream/farewell.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
-static void on_accept(struct acceptor *acceptor, int fd)
+bool service_is_full(const struct service *service)
 {
-    struct listening *listening = acceptor->context;
-    struct service *service = listening->service;
+    return service->n_clients >= service->clients_max;
+}
 
-    client_accept(listening, fd);
-    if (service->n_clients < service->config->worker_connections)
+void service_client_came(struct service *service)
+{
+    if (!service_is_full(service))
         return;
     service->counters.accept_pauses++;
-    for (size_t i = 0; i < service->config->n_listens; i++)
-        acceptor_pause(&service->listening[i].acceptor, true);
+    listenings_pause(service, true);
+}
+
+static void end_if_done(struct service *service)
+{
+    if (service->stopping && service->n_clients == 0 && !service->listenings)
+        worker_stop(service->worker);
 }
 
 void service_client_gone(struct service *service)
 {
     service->n_clients--;
-    if (service->stopping) {
-        if (service->n_clients == 0)
-            worker_stop(service->worker);
-        return;
-    }
-    if (service->n_clients + 1 < service->config->worker_connections)
-        return;
-    for (size_t i = 0; i < service->config->n_listens; i++)
-        acceptor_pause(&service->listening[i].acceptor, false);
+    if (service->n_clients + 1 == service->clients_max)
+        listenings_pause(service, false);
+    end_if_done(service);
+}
+
+void service_listening_gone(struct service *service)
+{
+    end_if_done(service);
 }
 
 /* On the worker's thread. */
@@ -46,15 +52,7 @@ static int start(struct worker *worker)
 {
     struct service *service = worker->context;
 
-    for (size_t i = 0; i < service->config->n_listens; i++) {
-        struct acceptor *acceptor = &service->listening[i].acceptor;
-
-        acceptor->context = &service->listening[i];
-        acceptor->on_accept = on_accept;
-        if (!acceptor_start(acceptor, worker, acceptor->fd))
-            return -ENOBUFS;
-    }
-    return 0;
+    return listenings_start(service, service->view);
 }
 
 /* What is still open when the loop ends: exchanges are ended and logged; descriptors go with the process, memory with the slabs. */
@@ -67,68 +65,26 @@ static void finish(struct worker *worker)
     links_close_idle(&service->links);
 }
 
-static int create_pickers(struct service *service)
+int service_create(struct worker *worker, struct snapshot *snapshot, struct service **result)
 {
-    const struct config *config = service->config;
-
-    service->pickers = calloc(config->n_pools ? config->n_pools : 1, sizeof(struct picker *));
-    service->budgets = calloc(config->n_pools ? config->n_pools : 1, sizeof(*service->budgets));
-    if (!service->pickers || !service->budgets)
-        return -ENOMEM;
-    for (size_t i = 0; i < config->n_pools; i++) {
-        service->budgets[i] = retry_initial_budget(config->groups[i]);
-        service->pickers[i] = picker_create(config->pools[i], service->worker->config.number);
-        if (!service->pickers[i])
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static int create_scratch(struct service *service)
-{
-    const struct config *config = service->config;
-    size_t n_fields = config->client_header_count > config->upstream_header_count ? config->client_header_count
-                                                                                   : config->upstream_header_count;
-
-    service->fields = calloc(n_fields, sizeof(struct field));
-    service->patterns = pattern_scratch_create();
-    service->listening = calloc(config->n_listens, sizeof(*service->listening));
-    if (!service->fields || !service->patterns || !service->listening)
-        return -ENOMEM;
-    if (getrandom(service->random, sizeof(service->random), 0) != sizeof(service->random))
-        service->random[0] = clock_monotonic_ns();
-    slab_init(&service->clients, sizeof(struct client), config->worker_connections);
-    slab_init(&service->exchanges, EXCHANGE_SIZE, config->worker_connections);
-    return 0;
-}
-
-int service_create(struct worker *worker, const struct shared *shared, const int *fds, struct service **result)
-{
-    const struct config *config = shared->config;
+    const struct config *config = snapshot->config;
     struct service *service = calloc(1, sizeof(*service));
-    int error;
 
     if (!service)
         return -ENOMEM;
     service->worker = worker;
-    service->config = config;
-    service->router = shared->router;
-    service->sticky = shared->sticky;
-    error = create_scratch(service);
-    if (!error)
-        error = create_pickers(service);
-    if (!error)
-        error = queues_attach(service, shared->queues);
-    if (!error)
-        error = links_init(&service->links, worker, (uint32_t)config->n_servers, 2 * config->worker_connections);
-    if (error) {
+    service->view = &snapshot->views[worker->config.number];
+    service->view->current = true;
+    service->clients_max = config->worker_connections;
+    service->patterns = pattern_scratch_create();
+    slab_init(&service->clients, sizeof(struct client), config->worker_connections);
+    slab_init(&service->exchanges, EXCHANGE_SIZE, config->worker_connections);
+    if (getrandom(service->random, sizeof(service->random), 0) != sizeof(service->random))
+        service->random[0] = clock_monotonic_ns();
+    links_init(&service->links, worker, 2 * config->worker_connections);
+    if (!service->patterns) {
         service_destroy(service);
-        return error;
-    }
-    for (size_t i = 0; i < config->n_listens; i++) {
-        service->listening[i].service = service;
-        service->listening[i].listen = &config->listens[i];
-        service->listening[i].acceptor.fd = fds[i];
+        return -ENOMEM;
     }
     worker->context = service;
     worker->start = start;
@@ -141,37 +97,49 @@ void service_destroy(struct service *service)
 {
     if (!service)
         return;
-    for (size_t i = 0; service->pickers && i < service->config->n_pools; i++)
-        picker_destroy(service->pickers[i]);
-    free(service->pickers);
-    free(service->budgets);
-    queues_detach(service);
+    listenings_destroy(service->listenings);
     links_fini(&service->links);
     slab_fini(&service->clients);
     slab_fini(&service->exchanges);
     pattern_scratch_destroy(service->patterns);
-    free(service->fields);
-    free(service->listening);
     free(service);
+}
+
+void service_follow(void *owner, void *argument)
+{
+    struct service *service = ((struct worker *)owner)->context;
+    struct snapshot *snapshot = argument;
+    struct view *before = service->view;
+
+    service->view = &snapshot->views[service->worker->config.number];
+    service->view->current = true;
+    listenings_follow(service, service->view);
+    if (listenings_start(service, service->view) != 0)
+        log_write(LOG_ERR, "a new listener is not served for want of a slot worker=%u", service->worker->config.number);
+    if (service->stopping)
+        listenings_close(service, false);
+    links_close_left(&service->links);
+    view_retire(before);
+}
+
+static void stop(struct service *service, bool shared)
+{
+    service->stopping = true;
+    listenings_close(service, shared);
+    links_close_idle(&service->links);
+    end_if_done(service);
 }
 
 void service_stop(void *owner, void *argument)
 {
-    struct worker *worker = owner;
-    struct service *service = worker->context;
-    struct client *next;
-
     (void)argument;
-    service->stopping = true;
-    for (size_t i = 0; i < service->config->n_listens; i++)
-        acceptor_stop(&service->listening[i].acceptor);
-    for (struct client *client = service->first_client; client; client = next) {
-        next = client->next;
-        client_stop(client);
-    }
-    links_close_idle(&service->links);
-    if (service->n_clients == 0)
-        worker_stop(worker);
+    stop(((struct worker *)owner)->context, false);
+}
+
+void service_stop_shared(void *owner, void *argument)
+{
+    (void)argument;
+    stop(((struct worker *)owner)->context, true);
 }
 
 void service_stop_now(void *owner, void *argument)
@@ -180,13 +148,22 @@ void service_stop_now(void *owner, void *argument)
     worker_stop(owner);
 }
 
-/* Who holds a server without a link does so within one turn: a pick is followed by its link, and a log line by the end. */
+/* Who holds a state without a link does so within one turn: a pick is followed by its link, and a log line by the end. */
 void service_leave_server(void *owner, void *argument)
 {
     struct service *service = ((struct worker *)owner)->context;
-    struct place_question *question = argument;
+    struct state_question *question = argument;
 
-    place_answer(question, links_close_server(&service->links, question->server->id) + queue_count_tried(service, question->server));
+    state_answer(question, links_close_state(&service->links, question->state));
+}
+
+/* RFC 3339 wants "+00:00" where the C library has "+0000". */
+static void put_colon(char *time)
+{
+    size_t len = strlen(time);
+
+    memmove(time + len - 1, time + len - 2, 3);
+    time[len - 2] = ':';
 }
 
 void service_read_date(struct service *service)
@@ -201,6 +178,7 @@ void service_read_date(struct service *service)
     localtime_r(&now, &local);
     strftime(service->log_time, sizeof(service->log_time), "%d/%b/%Y:%H:%M:%S %z", &local);
     strftime(service->iso_time, sizeof(service->iso_time), "%Y-%m-%dT%H:%M:%S%z", &local);
+    put_colon(service->iso_time);
 }
 
 /* xorshift128+ (Vigna 2017): request ids need to differ, not to be secret. */

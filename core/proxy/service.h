@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The service: what one worker needs to proxy, hung at worker->context. It accepts, keeps the worker's clients and links, its pickers, its
+ * The service: what one worker needs to proxy, hung at worker->context. It accepts, keeps the worker's clients and links and its
  * counters. Everything in it belongs to the worker's thread; the control thread reads the counters after the worker has ended.
  */
 #ifndef FAIRLEAD_PROXY_SERVICE_H
 #define FAIRLEAD_PROXY_SERVICE_H
 
 #include "config/config.h"
-#include "engine/acceptor.h"
 #include "engine/slab.h"
 #include "http/h1.h"
 #include "http/names.h"
-#include "proxy/route.h"
+#include "proxy/snapshot.h"
 #include "upstream/link.h"
-#include "upstream/picker.h"
-#include "upstream/place.h"
 
 /* X(name, sentence): what is counted, per worker. Names are stable: they go to the log and later to the metrics. */
 #define SERVICE_COUNTERS(X)                                                                                  \
@@ -52,68 +49,65 @@ struct counters {
 };
 
 struct client;
-struct queue;
-struct queues;
-struct sticky_values;
-
-struct listening {
-    struct acceptor acceptor;
-    struct service *service;
-    const struct listen *listen;
-};
+struct listening;
 
 struct service {
     struct worker *worker;       /* borrowed */
-    const struct config *config; /* borrowed: the snapshot that new requests begin with */
-    const struct router *router; /* borrowed; shared by all workers */
+    struct view *view;           /* of the snapshot that new requests begin with */
     struct counters counters;
     struct links links;
-    struct picker **pickers;     /* by index of config->pools; owned */
-    uint32_t *budgets;           /* likewise: what is left for retries (retry.c); owned */
-    struct queue *queues;        /* likewise: who waits for max_conns (queue.h); owned */
-    struct queues *shared_queues; /* borrowed; of all workers */
-    const struct sticky_values *sticky; /* borrowed; of all workers */
     struct slab clients, exchanges;
     struct client *first_client; /* all that are open */
-    uint32_t n_clients;
-    struct listening *listening; /* one per config->listens; owned */
-    struct field *fields;        /* scratch for one head; owned */
+    uint32_t n_clients, clients_max;
+    struct listening *listenings; /* owned; those that close too */
     struct pattern_scratch *patterns;
     uint64_t random[2];          /* state of the request ids */
     time_t date_at;              /* second of the texts below */
     char date[HTTP_DATE_LEN + 1];
     char log_time[32];           /* "23/Nov/2026:05:14:01 +0000" */
     char iso_time[32];           /* "2026-11-23T05:14:01+00:00" */
+    uint64_t accept_failures;    /* of sockets that are closed */
     bool stopping;
 };
 
-/* What the services of all workers share; made before them, and constant but for the queues. */
-struct shared {
-    const struct config *config;
-    const struct router *router;
-    struct queues *queues;
-    const struct sticky_values *sticky;
-};
-
 /*
- * Control thread: makes the service of a worker that has not run yet. `fds` has one listening socket per config->listens, borrowed. Returns
- * 0 or -errno.
+ * Control thread: makes the service of a worker that has not run yet; the worker begins with the snapshot, which it lets go of like any other.
+ * Returns 0 or -errno.
  */
-int service_create(struct worker *worker, const struct shared *shared, const int *fds, struct service **service)
+int service_create(struct worker *worker, struct snapshot *snapshot, struct service **service)
     __attribute__((warn_unused_result));
-/* Control thread, after the worker has ended and before worker_destroy. */
+/* Control thread, after the worker has ended and before worker_destroy and the end of its snapshots. */
 void service_destroy(struct service *service);
 
-/* Letters to a worker (mailbox), argument unused: end gracefully, end now. */
+/* Letters to a worker (mailbox). */
+
+/* Argument: struct snapshot *. New requests begin with it, also on connections that are open; sockets come and go as it says. */
+void service_follow(void *worker, void *argument);
+/*
+ * Ends gracefully, argument: NULL. Sockets accept a moment longer (they are hushed), and as long as connections wait in their queues; each client is answered one more request, at
+ * most; those that ask nothing are let go of after shutdown_idle_timeout. The worker ends with the last of them.
+ */
 void service_stop(void *worker, void *argument);
+/* The same where another process has the sockets, too, and takes what waits in their queues. */
+void service_stop_shared(void *worker, void *argument);
+/* Ends now, argument unused. */
 void service_stop_now(void *worker, void *argument);
-/* A letter about a server that is ABSENT, argument struct place_question *: closes its idle links, and answers. */
+/* Argument: struct state_question *, about a server that no pool has any more: closes its idle links, and answers. */
 void service_leave_server(void *worker, void *argument);
 
-/* Worker thread. A client is gone: accepting may go on, a graceful stop may be complete. */
+/* Worker thread. A client has come, or is gone: accepting may pause or go on, a graceful stop may be complete. */
+void service_client_came(struct service *service);
 void service_client_gone(struct service *service);
+/* A socket has been closed for good. */
+void service_listening_gone(struct service *service);
+bool service_is_full(const struct service *service);
 /* The texts of the current second. */
 void service_read_date(struct service *service);
 uint64_t service_random(struct service *service);
+
+static inline const struct config *service_config(const struct service *service)
+{
+    return view_config(service->view);
+}
 
 #endif

@@ -8,9 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
-#define SECRET_SIZE 32u
 #define ID_LEN      16u
 #define MAC_KEPT    16u /* bytes of the MAC in the cookie */
 #define COOKIES_MAX 8u  /* cookies of the name in one field: a client has one of each path */
@@ -24,11 +22,11 @@ struct sticky_values {
 
 /* Making the values. */
 
-static int make_value(const struct group *group, const struct server *server, const void *secret, size_t secret_len, char *value)
+static int make_value(const struct pool *pool, const struct server *server, const void *secret, size_t secret_len, char *value)
 {
     uint8_t mac[MAC_SIZE];
     char id[ID_LEN + 1];
-    struct mac_part parts[] = {{pool_name(group->pool), strlen(pool_name(group->pool)) + 1}, {id, ID_LEN}};
+    struct mac_part parts[] = {{pool_name(pool), strlen(pool_name(pool)) + 1}, {id, ID_LEN}};
     size_t len;
 
     len = (size_t)snprintf(id, sizeof(id), "%016llx", (unsigned long long)server->hash);
@@ -41,38 +39,35 @@ static int make_value(const struct group *group, const struct server *server, co
     return 0;
 }
 
-static int make_group(const struct group *group, cookie_value **values)
+static int make_group(const struct group *group, const struct pool *pool, const uint8_t *common_secret, cookie_value **values)
 {
     const char *secret = group->sticky.secret;
-    uint8_t random[SECRET_SIZE];
-    size_t n = pool_n_servers(group->pool);
+    size_t n = pool_n_servers(pool);
     int error = 0;
 
-    if (!secret && getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        return -EINVAL;
     *values = calloc(n, sizeof(cookie_value));
     if (!*values)
         return -ENOMEM;
     for (size_t i = 0; error == 0 && i < n; i++)
-        error = make_value(group, pool_server(group->pool, i), secret ? (const void *)secret : random,
-                           secret ? strlen(secret) : sizeof(random), (*values)[i]);
+        error = make_value(pool, pool_server(pool, i), secret ? (const void *)secret : common_secret,
+                           secret ? strlen(secret) : SNAPSHOT_SECRET_SIZE, (*values)[i]);
     return error;
 }
 
-int sticky_create(const struct config *config, struct sticky_values **result)
+int sticky_create(const struct config *config, struct pool *const *pools, const uint8_t *secret, struct sticky_values **result)
 {
     struct sticky_values *values = calloc(1, sizeof(*values));
     int error = 0;
 
     if (!values)
         return -ENOMEM;
-    values->n_groups = config->n_pools;
-    values->groups = calloc(config->n_pools + 1, sizeof(*values->groups));
+    values->n_groups = config->n_groups;
+    values->groups = calloc(config->n_groups + 1, sizeof(*values->groups));
     if (!values->groups)
         error = -ENOMEM;
-    for (size_t i = 0; error == 0 && i < config->n_pools; i++)
+    for (size_t i = 0; error == 0 && i < config->n_groups; i++)
         if (config->groups[i]->sticky.kind == STICKY_INSERT)
-            error = make_group(config->groups[i], &values->groups[i]);
+            error = make_group(config->groups[i], pools[i], secret, &values->groups[i]);
     if (error) {
         sticky_destroy(values);
         return error;
@@ -116,11 +111,11 @@ static bool next_pair(struct span *rest, struct span *name, struct span *value)
 
 static int server_of_value(const struct exchange *exchange, const struct group *group, struct span value)
 {
-    const cookie_value *values = exchange->service->sticky->groups[group->index];
+    const cookie_value *values = exchange->view->snapshot->sticky->groups[group->index];
 
     if (value.len != STICKY_VALUE_LEN)
         return PICKER_NONE;
-    for (size_t i = 0; i < pool_n_servers(group->pool); i++)
+    for (size_t i = 0; i < pool_n_servers(exchange->pool); i++)
         if (memcmp(value.p, values[i], ID_LEN) == 0 && mac_equals(value.p, values[i], STICKY_VALUE_LEN))
             return (int)i;
     return PICKER_NONE;
@@ -136,13 +131,13 @@ static bool names_route(struct span value, struct span route)
 }
 
 /* A route may have dots of its own, and end as another one does: the longest counts. */
-static int server_of_route(const struct group *group, struct span value)
+static int server_of_route(const struct pool *pool, struct span value)
 {
     int found = PICKER_NONE;
     size_t longest = 0;
 
-    for (size_t i = 0; i < pool_n_servers(group->pool); i++) {
-        const char *name = pool_server(group->pool, i)->route;
+    for (size_t i = 0; i < pool_n_servers(pool); i++) {
+        const char *name = pool_server(pool, i)->route;
         struct span route = {name, name ? strlen(name) : 0};
 
         if (route.len > longest && names_route(value, route)) {
@@ -163,7 +158,7 @@ static int server_of_field(const struct exchange *exchange, const struct group *
         if (!span_equals(name, wanted))
             continue;
         looked_at++;
-        server = group->sticky.kind == STICKY_INSERT ? server_of_value(exchange, group, value) : server_of_route(group, value);
+        server = group->sticky.kind == STICKY_INSERT ? server_of_value(exchange, group, value) : server_of_route(exchange->pool, value);
     }
     return server;
 }
@@ -183,7 +178,7 @@ int sticky_server(const struct exchange *exchange, const struct group *group)
 
 void sticky_put(struct text *text, const struct exchange *exchange)
 {
-    const struct group *group = exchange->location->proxy.group;
+    const struct group *group = exchange_group(exchange);
     int server = exchange->attempt.server;
 
     if (group->sticky.kind != STICKY_INSERT || server == PICKER_NONE || server == exchange->attempt.bound)
@@ -191,7 +186,7 @@ void sticky_put(struct text *text, const struct exchange *exchange)
     text_literal(text, "Set-Cookie: ");
     text_string(text, group->sticky.cookie);
     text_literal(text, "=");
-    text_bytes(text, exchange->service->sticky->groups[group->index][server], STICKY_VALUE_LEN);
+    text_bytes(text, exchange->view->snapshot->sticky->groups[group->index][server], STICKY_VALUE_LEN);
     text_literal(text, "; Path=");
     text_string(text, group->sticky.path);
     if (group->sticky.max_age_s > 0) {

@@ -15,8 +15,12 @@
 /* The cookies of all groups, constant while the workers run. */
 struct sticky_values;
 
-/* Control thread. Returns 0, -ENOMEM, or -EINVAL when no random secret is to be had or the library refuses. */
-int sticky_create(const struct config *config, struct sticky_values **values) __attribute__((warn_unused_result));
+/*
+ * Control thread. `pools` are those of the groups, `secret` (SNAPSHOT_SECRET_SIZE bytes) is for groups that have none. Returns 0, -ENOMEM, or -EINVAL when
+ * the library refuses.
+ */
+int sticky_create(const struct config *config, struct pool *const *pools, const uint8_t *secret, struct sticky_values **values)
+    __attribute__((warn_unused_result));
 void sticky_destroy(struct sticky_values *values);
 
 /* The index of the server that the request's cookie names, or PICKER_NONE. */

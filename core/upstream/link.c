@@ -2,26 +2,26 @@
 /* Connections to servers; see link.h. */
 #include "upstream/link.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
-int links_init(struct links *links, struct worker *worker, uint32_t n_servers, uint32_t limit)
+void links_init(struct links *links, struct worker *worker, uint32_t limit)
 {
-    *links = (struct links){.worker = worker, .n_servers = n_servers, .idle_max = limit / 2};
-    links->idle = calloc(n_servers ? n_servers : 1, sizeof(*links->idle));
-    if (!links->idle)
-        return -ENOMEM;
+    *links = (struct links){.worker = worker, .idle_max = limit / 2};
     slab_init(&links->slab, sizeof(struct link), limit);
-    return 0;
 }
 
 void links_fini(struct links *links)
 {
-    if (!links->idle)
-        return;
     slab_fini(&links->slab);
-    free(links->idle);
-    links->idle = NULL;
+}
+
+static struct server_links *list_of(struct links *links, struct server_state *state)
+{
+    unsigned number = links->worker->config.number;
+
+    assert(number < state->n_workers);
+    return &state->links[number];
 }
 
 static struct link *of_stream(struct stream *stream)
@@ -29,16 +29,38 @@ static struct link *of_stream(struct stream *stream)
     return (struct link *)stream;
 }
 
+/* In front of the idle ones of its server, and behind all others by age. */
+static void enlist(struct link *link)
+{
+    struct links *links = link->links;
+    struct server_links *list = list_of(links, link->state);
+
+    link->prev = NULL;
+    link->next = list->first;
+    *(link->next ? &link->next->prev : &list->last) = link;
+    list->first = link;
+    link->newer = NULL;
+    link->older = links->newest;
+    *(link->older ? &link->older->newer : &links->oldest) = link;
+    links->newest = link;
+    link->idle = true;
+    list->n_idle++;
+    links->n_idle++;
+}
+
 static void unlist(struct link *link)
 {
-    struct idle_list *list = &link->links->idle[link->server->id];
+    struct links *links = link->links;
+    struct server_links *list = list_of(links, link->state);
 
     *(link->prev ? &link->prev->next : &list->first) = link->next;
     *(link->next ? &link->next->prev : &list->last) = link->prev;
-    link->next = link->prev = NULL;
+    *(link->older ? &link->older->newer : &links->oldest) = link->newer;
+    *(link->newer ? &link->newer->older : &links->newest) = link->older;
+    link->next = link->prev = link->older = link->newer = NULL;
     link->idle = false;
-    list->count--;
-    link->links->n_idle--;
+    list->n_idle--;
+    links->n_idle--;
 }
 
 void link_close(struct link *link, bool reset)
@@ -53,7 +75,7 @@ void link_gone(struct stream *stream)
 {
     struct link *link = of_stream(stream);
 
-    link->links->idle[link->server->id].n_links--;
+    list_of(link->links, link->state)->n_links--;
     slab_put(&link->links->slab, link);
 }
 
@@ -72,13 +94,25 @@ static void idle_sent(struct stream *stream)
 static const struct stream_type idle_type = {
     .on_input = idle_input, .on_sent = idle_sent, .on_timer = idle_input, .on_gone = link_gone};
 
-struct link *link_take(struct links *links, struct server *server, const struct stream_type *type, void *user)
+static void copy_settings(struct link *link, const struct pool *pool)
 {
-    struct link *link = links->idle[server->id].first;
+    const struct pool_spec *settings = pool_settings(pool);
+
+    link->keepalive = settings->keepalive;
+    link->keepalive_timeout_ms = settings->keepalive_timeout_ms;
+    link->keepalive_time_ms = settings->keepalive_time_ms;
+    link->keepalive_requests = settings->keepalive_requests;
+}
+
+struct link *link_take(struct links *links, const struct pool *pool, struct server *server,
+                       const struct stream_type *type, void *user)
+{
+    struct link *link = list_of(links, server->state)->first;
 
     if (!link)
         return NULL;
     unlist(link);
+    copy_settings(link, pool);
     link->stream.type = type;
     link->user = user;
     link->requests++;
@@ -89,39 +123,29 @@ struct link *link_take(struct links *links, struct server *server, const struct 
 struct link *link_open(struct links *links, const struct pool *pool, struct server *server,
                        const struct stream_type *type, void *user, int *error)
 {
+    struct server_state *state = server->state;
     struct link *link = slab_get(&links->slab);
 
     *error = -ENOBUFS;
     if (!link)
         return NULL;
-    *error = stream_connect(&link->stream, links->worker, type, &server->address.sa, server->address.len);
+    *error = stream_connect(&link->stream, links->worker, type, &state->address.sa, state->address.len);
     if (*error) {
         slab_put(&links->slab, link);
         return NULL;
     }
     link->small_responses = 0;
     link->links = links;
-    link->server = server;
-    link->settings = pool_settings(pool);
+    link->state = state;
+    copy_settings(link, pool);
     link->user = user;
-    link->next = link->prev = NULL;
+    link->next = link->prev = link->older = link->newer = NULL;
     link->created_ms = links->worker->now_ms;
     link->requests = 1;
     link->idle = false;
-    links->idle[server->id].n_links++;
+    list_of(links, state)->n_links++;
     links->opened++;
     return link;
-}
-
-/* The one used longest ago of this server; of some other where this one has none. At the limit, at least one is idle. */
-static void close_any_idle(struct links *links, const struct idle_list *own)
-{
-    const struct idle_list *list = own;
-
-    for (uint32_t i = 0; !list->last && i < links->n_servers; i++)
-        list = &links->idle[i];
-    if (list->last)
-        link_close(list->last, false);
 }
 
 /*
@@ -138,44 +162,58 @@ static void choose_receiving(struct link *link)
     link->stream.filled = false;
 }
 
+static bool has_left(const struct server_state *state)
+{
+    return atomic_load_explicit(&state->left, memory_order_relaxed);
+}
+
 void link_release(struct link *link)
 {
-    const struct pool_spec *settings = link->settings;
-    struct idle_list *list = &link->links->idle[link->server->id];
-    uint64_t now_ms = link->links->worker->now_ms;
+    struct links *links = link->links;
+    struct server_links *list = list_of(links, link->state);
+    uint64_t now_ms = links->worker->now_ms;
 
-    if (settings->keepalive == 0 || link->stream.input_bytes > 0 || link->stream.end_of_input ||
-        link->requests >= settings->keepalive_requests || now_ms - link->created_ms >= settings->keepalive_time_ms) {
+    if (link->keepalive == 0 || has_left(link->state) || link->stream.input_bytes > 0 || link->stream.end_of_input ||
+        link->requests >= link->keepalive_requests || now_ms - link->created_ms >= link->keepalive_time_ms) {
         link_close(link, false);
         return;
     }
-    if (list->count >= settings->keepalive)
+    /* More than one too many where another pool object keeps fewer. */
+    while (list->n_idle >= link->keepalive)
         link_close(list->last, false);
-    if (link->links->n_idle >= link->links->idle_max)
-        close_any_idle(link->links, list);
+    /* At the limit, at least one is idle. */
+    if (links->n_idle >= links->idle_max && links->oldest)
+        link_close(links->oldest, false);
     link->user = NULL;
     link->stream.type = &idle_type;
     choose_receiving(link);
     stream_settle(&link->stream);
-    link->idle = true;
-    link->prev = NULL;
-    link->next = list->first;
-    *(link->next ? &link->next->prev : &list->last) = link;
-    list->first = link;
-    list->count++;
-    link->links->n_idle++;
-    stream_deadline(&link->stream, now_ms + settings->keepalive_timeout_ms);
+    enlist(link);
+    stream_deadline(&link->stream, now_ms + link->keepalive_timeout_ms);
 }
 
-uint32_t links_close_server(struct links *links, uint32_t id)
+uint32_t links_close_state(struct links *links, struct server_state *state)
 {
-    while (links->idle[id].first)
-        link_close(links->idle[id].first, false);
-    return links->idle[id].n_links;
+    struct server_links *list = list_of(links, state);
+
+    while (list->first)
+        link_close(list->first, false);
+    return list->n_links;
+}
+
+void links_close_left(struct links *links)
+{
+    struct link *next;
+
+    for (struct link *link = links->oldest; link; link = next) {
+        next = link->newer;
+        if (has_left(link->state))
+            link_close(link, false);
+    }
 }
 
 void links_close_idle(struct links *links)
 {
-    for (uint32_t i = 0; i < links->n_servers; i++)
-        (void)links_close_server(links, i);
+    while (links->oldest)
+        link_close(links->oldest, false);
 }

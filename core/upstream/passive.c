@@ -8,9 +8,14 @@
 
 #define DOUBLINGS_MAX 20u
 
+bool passive_applies(const struct pool *pool, const struct server *server)
+{
+    return pool->n_servers > 1 && server->max_fails > 0;
+}
+
 bool passive_allows(const struct server *server, uint64_t now_ms)
 {
-    return atomic_load_explicit(&server->out_until_ms, memory_order_relaxed) <= now_ms;
+    return atomic_load_explicit(&server->state->out_until_ms, memory_order_relaxed) <= now_ms;
 }
 
 /* How long it goes out for the (n + 1)th time in a row. */
@@ -26,14 +31,14 @@ static uint64_t time_out_ms(const struct pool *pool, const struct server *server
 
 static uint64_t current_time_out_ms(const struct pool *pool, const struct server *server)
 {
-    uint32_t ejections = atomic_load_explicit(&server->ejections, memory_order_relaxed);
+    uint32_t ejections = atomic_load_explicit(&server->state->ejections, memory_order_relaxed);
 
     return time_out_ms(pool, server, ejections > 0 ? ejections - 1 : 0);
 }
 
 bool passive_claim(struct pool *pool, struct server *server, uint64_t now_ms, uint64_t *trial)
 {
-    unsigned long long out_until = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed);
+    unsigned long long out_until = atomic_load_explicit(&server->state->out_until_ms, memory_order_relaxed);
     uint64_t until;
 
     *trial = 0;
@@ -42,7 +47,7 @@ bool passive_claim(struct pool *pool, struct server *server, uint64_t now_ms, ui
     if (out_until > now_ms)
         return false;
     until = now_ms + current_time_out_ms(pool, server);
-    if (!atomic_compare_exchange_strong_explicit(&server->out_until_ms, &out_until, until, memory_order_relaxed,
+    if (!atomic_compare_exchange_strong_explicit(&server->state->out_until_ms, &out_until, until, memory_order_relaxed,
                                                  memory_order_relaxed))
         return false;
     pool_changed(pool);
@@ -55,7 +60,7 @@ static bool end_trial(struct pool *pool, struct server *server, unsigned long lo
 {
     if (out_until == 0) /* no deadline, but "in service" */
         out_until = 1;
-    if (!atomic_compare_exchange_strong_explicit(&server->out_until_ms, &trial, out_until, memory_order_relaxed,
+    if (!atomic_compare_exchange_strong_explicit(&server->state->out_until_ms, &trial, out_until, memory_order_relaxed,
                                                  memory_order_relaxed))
         return false;
     pool_changed(pool);
@@ -83,25 +88,19 @@ static bool is_too_many(struct server *server, uint64_t now_ms)
     first = atomic_exchange_explicit(&server->failed_at_ms[index], now_ms, memory_order_relaxed);
     /* Each worker has the time of its own turn of the loop: `first` may lie ahead of it. */
     return first != 0 && now_ms < first + server->fail_timeout_ms &&
-           first > atomic_load_explicit(&server->forgiven_ms, memory_order_relaxed);
+           first > atomic_load_explicit(&server->state->forgiven_ms, memory_order_relaxed);
 }
 
-/* Down ones and backups count, as in nginx; places without an address do not. */
-static unsigned count_present(const struct pool *pool)
-{
-    return atomic_load_explicit(&pool->n_present, memory_order_relaxed);
-}
-
-/* Takes one of the places that max_ejected leaves. */
+/* Takes one of the places that max_ejected leaves. Down servers and backups count, as in nginx. */
 static bool take_place(struct pool *pool)
 {
-    return bounded_increment(&pool->n_ejected, (uint64_t)count_present(pool) * pool->settings.max_ejected / 100);
+    return bounded_increment(&pool->state->n_ejected, (uint64_t)pool->n_servers * pool->settings.max_ejected / 100);
 }
 
 static void leave_place(struct pool *pool)
 {
     /* Release: who finds nobody out sees what has changed with that (pick_in_panic). */
-    unsigned before = atomic_fetch_sub_explicit(&pool->n_ejected, 1, memory_order_release);
+    unsigned before = atomic_fetch_sub_explicit(&pool->state->n_ejected, 1, memory_order_release);
 
     assert(before > 0);
 }
@@ -109,17 +108,31 @@ static void leave_place(struct pool *pool)
 /* In a row: when it was in service for less than it was out before. */
 static uint32_t count_in_a_row(const struct pool *pool, const struct server *server, uint64_t now_ms)
 {
-    uint32_t ejections = atomic_load_explicit(&server->ejections, memory_order_relaxed);
-    uint64_t back = atomic_load_explicit(&server->forgiven_ms, memory_order_relaxed);
+    uint32_t ejections = atomic_load_explicit(&server->state->ejections, memory_order_relaxed);
+    uint64_t back = atomic_load_explicit(&server->state->forgiven_ms, memory_order_relaxed);
 
     return ejections > 0 && now_ms <= back + time_out_ms(pool, server, ejections - 1) ? ejections : 0;
 }
 
 /* Release: pairs with eject. */
-void passive_withdraw(struct pool *pool, struct server *server)
+void passive_withdraw(struct pool *pool, struct server_state *state)
 {
-    if (atomic_exchange_explicit(&server->out_until_ms, 0, memory_order_release) != 0)
+    if (atomic_exchange_explicit(&state->out_until_ms, 0, memory_order_release) != 0)
         leave_place(pool);
+}
+
+void passive_leave(struct pool *pool, struct server_state *state)
+{
+    atomic_store_explicit(&state->left, true, memory_order_relaxed);
+    passive_withdraw(pool, state);
+}
+
+void passive_resume(struct pool *pool, struct server *server, uint64_t out_until_ms)
+{
+    passive_withdraw(pool, server->state);
+    if (out_until_ms == 0 || !passive_applies(pool, server) || !take_place(pool))
+        return;
+    atomic_store_explicit(&server->state->out_until_ms, out_until_ms, memory_order_relaxed);
 }
 
 static bool eject(struct pool *pool, struct server *server, uint64_t now_ms)
@@ -129,19 +142,19 @@ static bool eject(struct pool *pool, struct server *server, uint64_t now_ms)
 
     if (!take_place(pool))
         return false;
-    if (!atomic_compare_exchange_strong_explicit(&server->out_until_ms, &in_service,
+    if (!atomic_compare_exchange_strong_explicit(&server->state->out_until_ms, &in_service,
                                                  now_ms + time_out_ms(pool, server, ejections),
                                                  memory_order_acquire, memory_order_relaxed)) {
         leave_place(pool);
         return false;
     }
-    /* Its last requests fail when its address has gone. Either we see here that it went, or who withdraws it sees that it is out. */
-    if (server_flags(server) & SERVER_ABSENT) {
-        passive_withdraw(pool, server);
+    /* Its last requests fail when it has gone. Either we see here that it went, or who withdraws it sees that it is out. */
+    if (atomic_load_explicit(&server->state->left, memory_order_relaxed)) {
+        passive_withdraw(pool, server->state);
         return false;
     }
-    atomic_store_explicit(&server->ejections, ejections + 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&server->ejected, 1, memory_order_relaxed);
+    atomic_store_explicit(&server->state->ejections, ejections + 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&server->state->ejected, 1, memory_order_relaxed);
     pool_changed(pool);
     return true;
 }
@@ -150,19 +163,19 @@ bool passive_failure(struct pool *pool, struct server *server, uint64_t trial, u
 {
     uint32_t ejections;
 
-    if (count_present(pool) == 1 || server->max_fails == 0)
+    if (!passive_applies(pool, server))
         return false;
     if (trial != 0) {
-        ejections = atomic_load_explicit(&server->ejections, memory_order_relaxed);
+        ejections = atomic_load_explicit(&server->state->ejections, memory_order_relaxed);
         if (!end_trial(pool, server, trial, now_ms + time_out_ms(pool, server, ejections)))
             return false;
-        atomic_store_explicit(&server->ejections, ejections + 1, memory_order_relaxed);
+        atomic_store_explicit(&server->state->ejections, ejections + 1, memory_order_relaxed);
         return true;
     }
     /* A request from before the server went out says nothing new, however late its time out comes. Acquire: who sees the server back in service
      * sees since when. */
-    if (atomic_load_explicit(&server->out_until_ms, memory_order_acquire) != 0 ||
-        picked_ms < atomic_load_explicit(&server->forgiven_ms, memory_order_relaxed))
+    if (atomic_load_explicit(&server->state->out_until_ms, memory_order_acquire) != 0 ||
+        picked_ms < atomic_load_explicit(&server->state->forgiven_ms, memory_order_relaxed))
         return false;
     return is_too_many(server, now_ms) && eject(pool, server, now_ms);
 }
@@ -170,23 +183,15 @@ bool passive_failure(struct pool *pool, struct server *server, uint64_t trial, u
 bool passive_success(struct pool *pool, struct server *server, bool forgive, uint64_t now_ms)
 {
     /* As in nginx, a success within the window does not forgive its failures; only that of a trial does. */
-    if (!forgive || atomic_load_explicit(&server->out_until_ms, memory_order_relaxed) == 0)
+    if (!forgive || atomic_load_explicit(&server->state->out_until_ms, memory_order_relaxed) == 0)
         return false;
-    atomic_store_explicit(&server->forgiven_ms, now_ms, memory_order_relaxed);
+    atomic_store_explicit(&server->state->forgiven_ms, now_ms, memory_order_relaxed);
     if (server->slow_start_ms > 0)
-        atomic_store_explicit(&server->ramp_start_ms, now_ms, memory_order_relaxed);
+        atomic_store_explicit(&server->state->ramp_start_ms, now_ms, memory_order_relaxed);
     /* Release: pairs with passive_failure. */
-    if (atomic_exchange_explicit(&server->out_until_ms, 0, memory_order_release) == 0)
+    if (atomic_exchange_explicit(&server->state->out_until_ms, 0, memory_order_release) == 0)
         return false;
     pool_changed(pool);
     leave_place(pool);
     return true;
-}
-
-void passive_begin_anew(struct pool *pool, struct server *server, uint64_t now_ms)
-{
-    atomic_store_explicit(&server->forgiven_ms, now_ms, memory_order_relaxed);
-    atomic_store_explicit(&server->ejections, 0, memory_order_relaxed);
-    if (atomic_exchange_explicit(&server->out_until_ms, 0, memory_order_relaxed) != 0)
-        leave_place(pool);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The passive check (outlier detection): what the outcomes of requests do to a server. All state is in the atomics of struct server and
- * struct pool; workers call this, no lock. For picker.c.
+ * The passive check (outlier detection): what the outcomes of requests do to a server. All state is in the atomics of struct server,
+ * struct server_state and struct pool_state; workers call this, no lock. For picker.c.
  *
  * max_fails failures within any fail_timeout (a sliding window) take a server out. It stays out for fail_timeout, and each time in a row twice as
  * long, up to max_eject_time. Then one request is let through as a trial: its success puts the server back. Never more than max_ejected
@@ -25,9 +25,14 @@ bool passive_failure(struct pool *pool, struct server *server, uint64_t trial, u
 bool passive_success(struct pool *pool, struct server *server, bool forgive, uint64_t now_ms);
 /* A trial ended without saying anything: the next request may be one. */
 void passive_forget_trial(struct pool *pool, struct server *server, uint64_t trial, uint64_t now_ms);
-/* The server is ABSENT from now on: it is not one of those that max_ejected counts. Control thread. */
-void passive_withdraw(struct pool *pool, struct server *server);
-/* The server is another one from now on, and nobody uses it yet. Control thread. */
-void passive_begin_anew(struct pool *pool, struct server *server, uint64_t now_ms);
+/* Whether it can take the server out: never the only one, and only where failures count. */
+bool passive_applies(const struct pool *pool, const struct server *server);
+/* The server is not out any more, and not one of those that max_ejected counts. */
+void passive_withdraw(struct pool *pool, struct server_state *state);
+/* The server is out until then (0: it is not), as it was in the process before. Before any worker picks. */
+void passive_resume(struct pool *pool, struct server *server, uint64_t out_until_ms);
+/* The current pool has the server no more: it is not one of those that max_ejected counts, whatever requests of older pool objects tell. Control
+ * thread. */
+void passive_leave(struct pool *pool, struct server_state *state);
 
 #endif

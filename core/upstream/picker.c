@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Picking a server; see picker.h. A picker belongs to one worker; it meets the others in the atomics of struct server and struct pool
- * (doc/threads.md). What may be used is looked at anew only when the pool's version has moved or a time has come; a pick then costs what the
+ * Picking a server; see picker.h. A picker belongs to one worker; it meets the others in the atomics of struct server_state and
+ * struct pool_state (doc/threads.md). What may be used is looked at anew only when the pool's version has moved or a time has come; a pick then costs what the
  * strategy costs. The passive check is in passive.c.
  */
 #include "upstream/picker.h"
@@ -79,22 +79,20 @@ static void destroy_view(struct view *view)
     free(view->effective);
 }
 
-/* Whole cache lines, at least one: no other worker's state shares them, and size 0 gives a pointer too. */
 static int make_state(struct view *view, const struct fairlead_balancer *balancer, unsigned worker)
 {
-    size_t size;
+    const void *plan = view->seen.plan;
 
     if (!balancer->state_size)
         return 0;
-    size = (balancer->state_size(&view->tier->set, view->tier->plan) / 64 + 1) * 64;
-    view->seen.state = aligned_alloc(64, size);
+    view->seen.state = allocate_lines(balancer->state_size(&view->tier->set, plan));
     if (!view->seen.state)
         return -1;
-    memset(view->seen.state, 0, size);
-    balancer->state_init(view->seen.state, &view->tier->set, view->tier->plan, worker);
+    balancer->state_init(view->seen.state, &view->tier->set, plan, worker);
     return 0;
 }
 
+/* In whole cache lines: what belongs to another worker is beside it in memory. */
 static int create_view(struct view *view, const struct pool *pool, const struct tier *tier, unsigned worker)
 {
     size_t n = tier->set.n_servers;
@@ -102,10 +100,10 @@ static int create_view(struct view *view, const struct pool *pool, const struct 
     view->tier = tier;
     if (n == 0)
         return 0;
-    view->seen = (struct fairlead_tier){.set = &tier->set, .plan = tier->plan, .shared = tier->shared};
-    view->usable = calloc(n_words(n), sizeof *view->usable);
-    view->narrowed = calloc(n_words(n), sizeof *view->narrowed);
-    view->effective = calloc(n, sizeof *view->effective);
+    view->seen = (struct fairlead_tier){.set = &tier->set, .plan = tier->plan->plan, .shared = tier->plan->shared};
+    view->usable = allocate_lines(n_words(n) * sizeof *view->usable);
+    view->narrowed = allocate_lines(n_words(n) * sizeof *view->narrowed);
+    view->effective = allocate_lines(n * sizeof *view->effective);
     if (!view->usable || !view->narrowed || !view->effective)
         return -1;
     return make_state(view, pool->strategy.balancer, worker);
@@ -113,12 +111,12 @@ static int create_view(struct view *view, const struct pool *pool, const struct 
 
 struct picker *picker_create(struct pool *pool, unsigned worker)
 {
-    struct picker *picker = calloc(1, sizeof *picker);
+    struct picker *picker = allocate_lines(sizeof *picker);
 
     if (!picker)
         return NULL;
     picker->pool = pool;
-    picker->trials = calloc(pool->n_servers, sizeof *picker->trials);
+    picker->trials = allocate_lines(pool->n_servers * sizeof *picker->trials);
     if (!picker->trials)
         goto fail;
     for (int i = 0; i < N_TIERS; i++) {
@@ -154,11 +152,12 @@ static void look_again_at(struct picker *picker, uint64_t when_ms)
         picker->next_change_ms = when_ms;
 }
 
-/* How much of its weight a server has now, of WHOLE: what an agent leaves it, and how far its slow start has come. */
+/* How much of its weight a server has now, of WHOLE: what a DNS record and an agent leave it, and how far its slow start has come. */
 static uint32_t fraction(struct picker *picker, const struct server *server, uint64_t now_ms)
 {
-    uint64_t begun = atomic_load_explicit(&server->ramp_start_ms, memory_order_relaxed);
-    uint64_t part = WHOLE * (uint64_t)atomic_load_explicit(&server->share, memory_order_relaxed) / SHARE_WHOLE;
+    uint64_t begun = atomic_load_explicit(&server->state->ramp_start_ms, memory_order_relaxed);
+    uint64_t share = (uint64_t)server->share * atomic_load_explicit(&server->state->share, memory_order_relaxed);
+    uint64_t part = WHOLE * share / (SHARE_WHOLE * SHARE_WHOLE);
     uint64_t passed = now_ms > begun ? now_ms - begun : 0, step;
 
     if (begun == 0 || passed >= server->slow_start_ms)
@@ -189,11 +188,11 @@ static void weigh(struct picker *picker, struct view *view, uint64_t now_ms)
     }
     view->full_weights = least >= most;
     for (size_t i = 0; i < n; i++) {
-        uint64_t weight = (uint64_t)view->tier->servers[i].weight * FAIRLEAD_WEIGHT_ONE;
+        uint64_t weight = (uint64_t)view->tier->set.servers[i].weight * FAIRLEAD_WEIGHT_ONE;
 
         if (!view->full_weights && ((view->usable[i / 64] >> (i % 64)) & 1))
             weight = weight * view->effective[i] / most;
-        view->effective[i] = weight > 0 || view->tier->servers[i].weight == 0 ? (uint32_t)weight : 1;
+        view->effective[i] = weight > 0 || view->tier->set.servers[i].weight == 0 ? (uint32_t)weight : 1;
     }
 }
 
@@ -208,9 +207,9 @@ static void refresh_view(struct picker *picker, struct view *view, uint64_t now_
     memset(view->usable, 0, n_words(n) * sizeof *view->usable);
     for (size_t i = 0; i < n; i++) {
         const struct server *server = server_at(picker, view, i);
-        uint64_t out_until = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed);
+        uint64_t out_until = atomic_load_explicit(&server->state->out_until_ms, memory_order_relaxed);
 
-        if (server_flags(server) != 0 || server->weight == 0)
+        if (!server_is_in_service(server) || server->weight == 0)
             continue;
         picker->n_in_service += out_until == 0;
         if (insisting || out_until <= now_ms) {
@@ -235,15 +234,15 @@ static void refresh_views(struct picker *picker, uint64_t now_ms, bool insisting
 static void refresh(struct picker *picker, uint64_t now_ms)
 {
     /* Acquire: pairs with pool_changed, so that the change is seen which moved the version. */
-    uint64_t version = atomic_load_explicit(&picker->pool->version, memory_order_acquire);
+    uint64_t version = atomic_load_explicit(&picker->pool->state->version, memory_order_acquire);
 
     if (version == picker->version && now_ms < picker->next_change_ms)
         return;
     /* Noted before the servers are read: a change in between moves the version again and costs one more look. */
     picker->version = version;
     refresh_views(picker, now_ms, false);
-    if (picker->n_in_service > 0 && atomic_load_explicit(&picker->pool->panic, memory_order_relaxed) &&
-        atomic_exchange_explicit(&picker->pool->panic, false, memory_order_relaxed))
+    if (picker->n_in_service > 0 && atomic_load_explicit(&picker->pool->state->panic, memory_order_relaxed) &&
+        atomic_exchange_explicit(&picker->pool->state->panic, false, memory_order_relaxed))
         picker->panic_ended = true;
 }
 
@@ -252,15 +251,15 @@ static void refresh(struct picker *picker, uint64_t now_ms)
 static bool is_full(const struct server *server)
 {
     return server->max_conns > 0 &&
-           atomic_load_explicit(server->in_flight, memory_order_relaxed) >= server->max_conns;
+           atomic_load_explicit(server->state->in_flight, memory_order_relaxed) >= server->max_conns;
 }
 
 /* Counts a request in, unless that would be one too many: exact over all workers. */
 static bool enter(struct server *server)
 {
     if (server->max_conns > 0)
-        return bounded_increment(server->in_flight, server->max_conns);
-    atomic_fetch_add_explicit(server->in_flight, 1, memory_order_relaxed);
+        return bounded_increment(server->state->in_flight, server->max_conns);
+    atomic_fetch_add_explicit(server->state->in_flight, 1, memory_order_relaxed);
     return true;
 }
 
@@ -379,7 +378,7 @@ static struct server *pick_any(struct picker *picker, struct search *search)
     for (int i = 0; !server && i < N_TIERS; i++)
         server = pick_from(picker, &picker->views[(first + i) % N_TIERS], search);
     if (server && server->backup)
-        atomic_fetch_add_explicit(&picker->pool->counters.backup_picks, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&picker->pool->state->counters.backup_picks, 1, memory_order_relaxed);
     return server;
 }
 
@@ -391,7 +390,7 @@ static struct server *pick_bound(struct picker *picker, struct search *search)
     if (search->request->bound == PICKER_NONE)
         return NULL;
     server = &picker->pool->servers[search->request->bound];
-    if ((server_flags(server) & ~(uint32_t)SERVER_DRAINS) != 0 || is_tried(search->request->tried, server->index) ||
+    if ((server_flags(server) & (SERVER_OUT & ~SERVER_DRAINS)) != 0 || is_tried(search->request->tried, server->index) ||
         !passive_allows(server, search->now_ms) || !take(picker, server, search))
         return NULL;
     return server;
@@ -407,15 +406,15 @@ static struct server *pick_in_panic(struct picker *picker, struct search *search
     struct server *server;
 
     /* Acquire: pairs with leave_place. Those that the view has out may be back by now, and then the version has moved. */
-    if (atomic_load_explicit(&pool->n_ejected, memory_order_acquire) == 0 &&
-        atomic_load_explicit(&pool->version, memory_order_relaxed) == picker->version)
+    if (atomic_load_explicit(&pool->state->n_ejected, memory_order_acquire) == 0 &&
+        atomic_load_explicit(&pool->state->version, memory_order_relaxed) == picker->version)
         return NULL;
     search->insisting = true;
     refresh_views(picker, search->now_ms, true);
     picker->version = 0; /* no version is 0, so that the next pick looks again */
     server = pick_any(picker, search);
-    if (server && picker->n_in_service == 0 && !atomic_exchange_explicit(&pool->panic, true, memory_order_relaxed)) {
-        atomic_fetch_add_explicit(&pool->counters.panics, 1, memory_order_relaxed);
+    if (server && picker->n_in_service == 0 && !atomic_exchange_explicit(&pool->state->panic, true, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&pool->state->counters.panics, 1, memory_order_relaxed);
         picker->panic_began = true;
     }
     return server;
@@ -439,7 +438,7 @@ int picker_pick(struct picker *picker, const struct pick_request *request, uint6
         set_bit(request->tried->words, server->index);
         request->tried->count++;
     }
-    atomic_fetch_add_explicit(&server->picked, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&server->state->picked, 1, memory_order_relaxed);
     return (int)server->index;
 }
 
@@ -460,17 +459,17 @@ static enum picker_news judge(struct picker *picker, struct server *server, enum
                               uint64_t now_ms)
 {
     uint64_t trial = end_of_trial(picker, server, picked_ms);
-    bool was_out = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed) != 0;
+    bool was_out = atomic_load_explicit(&server->state->out_until_ms, memory_order_relaxed) != 0;
 
     switch (outcome) {
     case FAIRLEAD_FAILED:
-        atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&server->state->failed, 1, memory_order_relaxed);
         if (!passive_failure(picker->pool, server, trial, picked_ms, now_ms))
             return PICKER_NO_NEWS;
         return trial != 0 ? PICKER_STAYED_OUT : PICKER_EJECTED;
     case FAIRLEAD_OK:
         /* One that was sent before the server went out says nothing of now, unless all of them are out. */
-        if (was_out && trial == 0 && !atomic_load_explicit(&picker->pool->panic, memory_order_relaxed))
+        if (was_out && trial == 0 && !atomic_load_explicit(&picker->pool->state->panic, memory_order_relaxed))
             return PICKER_NO_NEWS;
         return passive_success(picker->pool, server, was_out, now_ms) ? PICKER_RETURNED : PICKER_NO_NEWS;
     case FAIRLEAD_CANCELLED:
@@ -503,14 +502,14 @@ enum picker_news picker_late_failure(struct picker *picker, int server, uint64_t
 
 void picker_release(struct picker *picker, int server)
 {
-    unsigned before = atomic_fetch_sub_explicit(picked_server(picker, server)->in_flight, 1, memory_order_relaxed);
+    unsigned before = atomic_fetch_sub_explicit(picked_server(picker, server)->state->in_flight, 1, memory_order_relaxed);
 
     assert(before > 0);
 }
 
 uint64_t picker_time_out_ms(const struct server *server, uint64_t now_ns)
 {
-    uint64_t until = atomic_load_explicit(&server->out_until_ms, memory_order_relaxed);
+    uint64_t until = atomic_load_explicit(&server->state->out_until_ms, memory_order_relaxed);
 
     return until > now_ns / NS_PER_MS ? until - now_ns / NS_PER_MS : 0;
 }

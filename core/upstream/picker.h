@@ -2,7 +2,7 @@
 /*
  * A picker is one worker's view of a pool: the strategy's state, and which servers may be used now, with which weights. It knows flags, the
  * passive check, limits, slow start, what a request has tried and is bound to, and the backup tier; the strategy only orders what is left.
- * Worker thread that owns it; no lock, no allocation and no system call after picker_create.
+ * Made and freed with its pool (pool_picker). Worker thread that owns it; no lock, no allocation and no system call.
  */
 #ifndef FAIRLEAD_UPSTREAM_PICKER_H
 #define FAIRLEAD_UPSTREAM_PICKER_H
@@ -11,8 +11,6 @@
 
 #define PICKER_NONE (-1) /* every server is out of service or tried */
 #define PICKER_FULL (-2) /* servers could serve, but all of them are at max_conns */
-
-struct picker;
 
 /* The servers already tried in one request: its owner zeroes it and passes it to every pick of that request. */
 struct tried {
@@ -27,12 +25,8 @@ struct pick_request {
     struct tried *tried; /* NULL: none */
 };
 
-/* `worker` is the worker's number from 0; it seeds the strategy. Returns NULL when memory is short. */
-struct picker *picker_create(struct pool *pool, unsigned worker);
-void picker_destroy(struct picker *picker);
-
 /*
- * Picks a server that has no flag, is not taken out by the passive check, not tried and not at max_conns: the one that the request is bound to,
+ * Picks a server that is in service by its flags, is not taken out by the passive check, not tried and not at max_conns: the one that the request is bound to,
  * else the strategy's choice among the primaries, else among the backups. When a server's time out is over, one pick is let through as a
  * trial: others wait for its outcome or the next window. Where only the passive check stands in the way, it is passed over (panic).
  * Counts the server in flight, and marks it as tried. Returns an index for pool_server, PICKER_NONE or PICKER_FULL.

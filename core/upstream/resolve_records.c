@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What is done with the records of an answer; see resolve_records.h. */
 #include "upstream/resolve_records.h"
-#include "upstream/place.h"
+#include "upstream/server_address.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static void drop_duplicates(struct resolve_answer *answer)
     for (size_t i = 0; i < answer->n; i++) {
         size_t k = 0;
 
-        while (k < n && server_address_compare(&answer->records[k].address, &answer->records[i].address) != 0)
+        while (k < n && !server_address_equals(&answer->records[k].address, &answer->records[i].address))
             k++;
         if (k == n)
             answer->records[n++] = answer->records[i];

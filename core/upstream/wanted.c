@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From records to places; see wanted.h. */
+/* From records to servers; see wanted.h. */
 #include "upstream/wanted.h"
-#include "upstream/place.h"
+#include "upstream/pool.h"
 
 #include <stdlib.h>
 
@@ -89,7 +89,7 @@ const struct wanted *wanted_find(const struct wanted_list *list, const struct se
 {
     for (size_t i = 0; i < list->n; i++)
         if (list->entries[i].backup == backup &&
-            server_address_compare(&list->entries[i].address, address) == 0)
+            server_address_equals(&list->entries[i].address, address))
             return &list->entries[i];
     return NULL;
 }

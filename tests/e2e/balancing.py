@@ -500,7 +500,7 @@ def test_graceful_stop_serves_the_queue(t):
     """7 of issue 2: who waits in the queue is served before the end; a second signal ends it at once, cleanly."""
     gate, proxy, held = full_pool(t, {"queue": {"size": 10}}, workers=2)
     waiting = [waiting_client(t, proxy, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(6)]
-    proxy.send_signal(signal.SIGTERM)
+    proxy.send_signal(signal.SIGQUIT)
     gate.open()
     for client in held + waiting:
         assert who(client.response()) == "a"
@@ -508,7 +508,7 @@ def test_graceful_stop_serves_the_queue(t):
     assert proxy.wait(5) == 0
     gate, proxy, _ = full_pool(t, {"queue": {"size": 10}}, workers=2)
     waiting = [waiting_client(t, proxy, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(6)]
-    proxy.send_signal(signal.SIGTERM)
+    proxy.send_signal(signal.SIGQUIT)
     time.sleep(scaled(0.1))
     proxy.send_signal(signal.SIGTERM)
     assert proxy.wait(5) == 0

@@ -30,7 +30,9 @@ SCALE = float(os.environ.get("FAIRLEAD_TIME_SCALE", "1"))
 LARGE = os.environ.get("FAIRLEAD_LARGE") == "1"
 TEST_SECONDS = 20.0
 TROUBLE = re.compile(r"AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|[Aa]ssert|SUMMARY: ")
+OUTCOME = re.compile(r" reloaded file=|is not reloaded")
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -109,6 +111,29 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def adopt_orphans():
+    """What a child leaves behind becomes our child, so that it can be waited for and ended."""
+    assert LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def children_of(pid):
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(number) for number in task.read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def end_adopted():
+    """Kills what was adopted, and what that leaves behind; called when our own children have ended."""
+    while left := children_of(os.getpid()):
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
 class Child:
     """A process of ours with its output in files; ended by its handle."""
 
@@ -152,10 +177,11 @@ class Child:
 class Fairlead(Child):
     """A running proxy; `address` is its first listener. Made by Context.fairlead."""
 
-    def __init__(self, config_path, directory, addresses, files_limit=None, name="fairlead"):
+    def __init__(self, config_path, directory, addresses, files_limit=None, name="fairlead", binary=None, env=None):
         balancers = find_balancers()
-        arguments = [find_binary(), "-c", str(config_path)] + (["-b", balancers] if balancers else [])
-        super().__init__(arguments, directory, name, files_limit=files_limit)
+        arguments = [binary or find_binary(), "-c", str(config_path)] + (["-b", balancers] if balancers else [])
+        super().__init__(arguments, directory, name, files_limit=files_limit, env=env)
+        self.config_path, self.pid, self.adopted = config_path, self.process.pid, []
         self.addresses, self.address, self.directory = addresses, addresses[0], Path(directory)
         self.checked = False
 
@@ -175,12 +201,46 @@ class Fairlead(Child):
         except OSError:
             return False
 
+    def send_signal(self, number):
+        """To the process that serves: after an upgrade, the new one."""
+        os.kill(self.pid, number)
+
+    def reload(self, config, good=True):
+        """Rewrites the configuration (a dict, or a text), and waits until the reload has ended as expected."""
+        written = self.config_path.with_suffix(".new")  # renamed, so that no reload that runs yet reads a part
+        written.write_text(config if isinstance(config, str) else document(config))
+        written.replace(self.config_path)
+        before = len(OUTCOME.findall(self.stderr()))
+        self.send_signal(signal.SIGHUP)
+        found = wait_for(lambda: OUTCOME.findall(self.stderr())[before:], scaled(8), "the outcome of the reload")
+        assert ("is not" not in found[0]) == good, f"good={good}: {self.stderr()[-800:]}"
+
+    def upgrade(self, pid_path):
+        """Upgrades in place, and waits until the pid file names the new process, which this object is from then on."""
+        adopt_orphans()
+        before = self.pid
+        self.send_signal(signal.SIGUSR2)
+
+        def successor():
+            text = pid_path.read_text().strip()
+            return text and int(text) != before and int(text)
+        self.pid = wait_for(successor, scaled(8), "a new process in the pid file")
+        self.adopted.append(self.pid)
+        return self.pid
+
+    def finish_adopted(self, seconds=8.0):
+        """Waits for the new processes of upgrades, once all were told to end."""
+        for pid in self.adopted:
+            ended = wait_for(lambda pid=pid: pid in children_of(os.getpid()) and (lambda w: w[0] and w)(os.waitpid(pid, os.WNOHANG)),
+                             scaled(seconds), f"the end of process {pid}")
+            assert ended[1] == 0, f"process {pid} ended with wait status {ended[1]}"
+
     def rss_kib(self):
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def counters(self):
         """The lines `counters` and `ring` of the error log as one dict; empty before the stop."""
@@ -192,7 +252,10 @@ class Fairlead(Child):
         if self.checked:
             return
         self.checked = True
+        if self.adopted:
+            self.send_signal(signal.SIGTERM)
         status = self.stop()
+        self.finish_adopted()
         assert status is not None, "fairlead did not stop within its time"
         trouble = TROUBLE.search(self.stderr())
         assert not trouble, f"{trouble[0]} in stderr"
@@ -228,13 +291,13 @@ class Context:
         config["sites"] = config.get("sites", [site])
         return config
 
-    def start(self, config, files_limit=None, wait=True):
+    def start(self, config, files_limit=None, wait=True, binary=None, env=None):
         """Writes the configuration, starts the proxy, waits until it accepts."""
         number = len([child for child in self.children if isinstance(child, Fairlead)])
         path = self.dir / f"fairlead{number}.conf"
         path.write_text(document(config))
         addresses = [parse_listen(text) for site in config["sites"] for text in site["listen"]]
-        proxy = Fairlead(path, self.dir, list(dict.fromkeys(addresses)), files_limit, f"fairlead{number}")
+        proxy = Fairlead(path, self.dir, list(dict.fromkeys(addresses)), files_limit, f"fairlead{number}", binary, env)
         self.children.append(proxy)
         if wait:
             proxy.await_ready()
@@ -302,6 +365,7 @@ class Context:
             client.close()
         for child in reversed(self.children):
             child.stop(signal.SIGKILL if isinstance(child, Fairlead) else signal.SIGTERM)
+        end_adopted()
         for origin in self.origins:
             origin.close()
         shutil.rmtree(self.dir, ignore_errors=True)

@@ -140,6 +140,7 @@ class Unprivileged(Fairlead):
         arguments = before + [find_binary(), "-c", str(path)] + (["-b", balancers] if balancers else [])
         super(Fairlead, self).__init__(arguments, t.dir, f"behind{len(t.children)}")
         self.addresses, self.address, self.directory, self.checked = addresses, addresses[0], t.dir, False
+        self.config_path, self.pid, self.adopted = path, self.process.pid, []
         t.children.append(self)
         if wait:
             self.await_ready()
@@ -244,7 +245,7 @@ def test_chroot_serves_and_reopens_logs(t):
     expect_status(t.client(proxy).get("/again"), 200)
     wait_for(lambda: "/again" in log.read_text(), scaled(8), "the second request in the new log")
     assert log.stat().st_uid == pwd.getpwnam("nobody").pw_uid
-    assert "not to be found inside" not in proxy.stderr(), proxy.stderr()
+    assert "cannot be opened or removed there" not in proxy.stderr(), proxy.stderr()
     assert (home / "run/pid").read_text() == f"{proxy.process.pid}\n"
     proxy.finish()
     assert not (home / "run/pid").exists()

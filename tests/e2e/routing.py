@@ -226,6 +226,20 @@ def test_set_response_headers(t):
     assert not response.all("X-Gone"), response
 
 
+def test_response_rules_hold_for_own_answers(t):
+    """What the proxy answers by itself keeps to the rules, for the fields too that it writes: one line of each name, or none."""
+    dead = f"http://127.0.0.1:{free_port()}"
+    site = {"set_response_headers": {"Server": "", "Content-Type": "text/x-own", "X-New": "$host"}}
+    locations = [{"path": "/", "respond": {"status": 404}}, {"path": "/to", "redirect": {"to": "/"}}, {"path": "/dead", "proxy_pass": dead}]
+    client = t.client(t.proxy(locations=locations, site=site))
+    for target, status in (("/", 404), ("/to", 302), ("/dead", 502)):
+        response = expect_status(client.get(target, "Host: a.test"), status)
+        assert not response.all("Server") and response.all("Content-Type") == ["text/x-own"], (target, response)
+        assert response.all("X-New") == ["a.test"] and len(response.all("Date")) == 1, (target, response)
+    plain = t.client(t.proxy(locations=locations)).get("/")
+    assert plain.all("Server") == ["fairlead"] and plain.all("Content-Type") == ["text/plain"], plain
+
+
 def test_site_rules_are_inherited(t):
     """DESIGN 7: a site's rules hold in its locations; the location's later ones win."""
     origin = t.origin()

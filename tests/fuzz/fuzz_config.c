@@ -141,6 +141,15 @@ static struct span print(const struct config *config)
     return (struct span){text, size};
 }
 
+/* Without the comment that tells sites_enabled, whose files are sites like any other once they are printed. */
+static struct span without_comment(struct span text)
+{
+    const char *end = text.len > 0 && text.p[0] == '#' ? memchr(text.p, '\n', text.len) : NULL;
+    size_t skipped = end ? (size_t)(end + 1 - text.p) : 0;
+
+    return (struct span){text.p + skipped, text.len - skipped};
+}
+
 /* Not after an include has multiplied the sites, so that what is printed is larger than a file may be. */
 static void check_printed(const struct config *config)
 {
@@ -151,7 +160,7 @@ static void check_printed(const struct config *config)
         struct config *again = load();
         check(again != NULL);
         struct span second = print(again);
-        check(span_equals(first, second));
+        check(span_equals(without_comment(first), second));
         config_destroy(again);
         free((void *)(uintptr_t)second.p);
     }

@@ -48,7 +48,7 @@ static int pick(const struct fairlead_tier *tier, const struct fairlead_pick *pi
     for (size_t i = 0; i < tier->set->n_servers; i++) {
         if (!fairlead_usable(pick, i) || pick->effective_weight[i] == 0)
             continue;
-        unsigned busy = atomic_load_explicit(&tier->set->in_flight[i], memory_order_relaxed);
+        unsigned busy = fairlead_in_flight(tier->set, i);
         if (busy < plan->limit)
             return (int)i;
         if (best == FAIRLEAD_NONE || busy < least) {

@@ -26,6 +26,7 @@ struct bench {
     struct fairlead_server servers[BENCH_SERVERS_MAX];
     char names[BENCH_SERVERS_MAX][32];
     atomic_uint in_flight[BENCH_SERVERS_MAX];
+    const atomic_uint *counts[BENCH_SERVERS_MAX]; /* where the set finds them */
     uint32_t effective[BENCH_SERVERS_MAX];
     uint64_t usable[BENCH_SERVERS_MAX / 64 + 1];
     size_t n_usable;
@@ -110,8 +111,10 @@ static inline int bench_start(struct bench *bench, const struct fairlead_balance
                               const int64_t *options, char *error, size_t error_size)
 {
     bench->balancer = balancer;
-    bench->set = (struct fairlead_set){
-        .n_servers = n_servers, .servers = bench->servers, .in_flight = bench->in_flight};
+    for (size_t i = 0; i < n_servers; i++)
+        bench->counts[i] = &bench->in_flight[i];
+    bench->set =
+        (struct fairlead_set){.n_servers = n_servers, .servers = bench->servers, .in_flight = bench->counts};
     bench->plan = bench->shared = NULL;
     memset(bench->usable, 0, sizeof bench->usable);
     bench_set_all_usable(bench, true);

@@ -22,6 +22,7 @@ struct fake_file {
 
 static struct fake_file fake_files[FAKE_FILES_MAX];
 static struct config *fake_config;
+static unsigned fake_workers; /* that the pools have pickers for; 0: as many as the configuration says */
 static char fake_findings[16384]; /* what config_errors_print wrote last */
 
 static inline int fake_read_file(void *context, struct arena *arena, const char *path, size_t limit,
@@ -115,9 +116,15 @@ static inline void fake_keep_findings(struct config_errors *errors)
     config_errors_destroy(errors);
 }
 
+static inline int fake_make_pool(void *context, const struct pool_spec *spec, unsigned n_workers, struct pool **pool, char *error, size_t size)
+{
+    (void)context;
+    return pool_create(spec, fake_workers ? fake_workers : n_workers, NULL, pool, error, size);
+}
+
 static inline int fake_load_with(const char *path, const struct load_hooks *hooks)
 {
-    struct config_options options = {.balancers_dir = modules_of_the_tree()};
+    struct config_options options = {.balancers_dir = modules_of_the_tree(), .make_pool = fake_make_pool};
     struct config_errors *errors;
     int result = load_config(path, &options, hooks, &fake_config, &errors);
 

@@ -8,7 +8,7 @@
 #ifndef FAIRLEAD_TESTS_EXCHANGE_BENCH_H
 #define FAIRLEAD_TESTS_EXCHANGE_BENCH_H
 
-#include "config_fake.h"
+#include "snapshot_bench.h"
 #include "stream_bench.h"
 
 #include "proxy/attempt.h"
@@ -17,16 +17,12 @@
 #include "proxy/retry.h"
 #include "proxy/sticky.h"
 
-#define BENCH_HEAP_MAX    (4u << 20)
-#define BENCH_WORKERS_MAX 4u
-#define NS_PER_MS         UINT64_C(1000000)
+#define BENCH_HEAP_MAX (4u << 20)
+#define NS_PER_MS      UINT64_C(1000000)
 
 static struct worker *bench_workers[BENCH_WORKERS_MAX];
 static struct service *services[BENCH_WORKERS_MAX];
 static unsigned n_services;
-static struct router *router;
-static struct shared shared;
-static struct sticky_values *sticky;
 static struct picker *others; /* requests that the test itself has at the servers */
 
 static inline void bench_time(uint64_t now_ms)
@@ -40,13 +36,13 @@ static inline void bench_time(uint64_t now_ms)
 
 static inline void create_worker(unsigned number)
 {
-    static const int fds[] = {-1};
     struct worker_config config = bench_config(BENCH_HEAP_MAX);
 
     config.number = number;
     ck_assert_int_eq(worker_create(&config, &bench_workers[number]), 0);
     timers_init(&bench_workers[number]->timers, 0);
-    ck_assert_int_eq(service_create(bench_workers[number], &shared, fds, &services[number]), 0);
+    ck_assert_int_eq(service_create(bench_workers[number], snapshot, &services[number]), 0);
+    take_listeners(services[number]);
     n_services++;
 }
 
@@ -54,18 +50,12 @@ static inline void create_worker(unsigned number)
  */
 static inline void exchanges_begin(const char *configuration)
 {
+    fake_workers = BENCH_WORKERS_MAX + 1;
     ck_assert_msg(fake_load(configuration) == 0, "%s", fake_findings);
-    ck_assert_int_eq(router_create(fake_config, &router), 0);
-    ck_assert_int_eq(sticky_create(fake_config, &sticky), 0);
-    shared = (struct shared){.config = fake_config,
-                             .router = router,
-                             .queues = queues_create(fake_config, bench_workers),
-                             .sticky = sticky};
-    ck_assert_ptr_nonnull(shared.queues);
+    make_snapshot(bench_workers, fake_config->workers);
     for (unsigned i = 0; i < fake_config->workers; i++)
         create_worker(i);
-    others = picker_create(fake_config->pools[0], BENCH_WORKERS_MAX);
-    ck_assert_ptr_nonnull(others);
+    others = pool_picker(snapshot->pools[0], BENCH_WORKERS_MAX);
     bench_time(1000);
 }
 
@@ -84,10 +74,8 @@ static inline void exchanges_end(void)
         worker_destroy(bench_workers[i]);
     }
     n_services = 0;
-    picker_destroy(others);
-    queues_destroy(shared.queues);
-    sticky_destroy(sticky);
-    router_destroy(router);
+    server_states_discard(snapshot_destroy(snapshot));
+    fake_config = NULL;
     fake_clear();
 }
 
@@ -97,7 +85,7 @@ static inline struct client *send_request(unsigned number, const char *text)
     struct service *service = services[number];
     struct client *client;
 
-    client_accept(&service->listening[0], -1);
+    client_accept(service->listenings, -1);
     client = service->first_client;
     ck_assert_ptr_nonnull(client);
     bench_worker = bench_workers[number];

@@ -12,9 +12,13 @@
 #include <pthread.h>
 
 #include "modules.h"
+#include "suite.h"
 
 #define NS_PER_MS  UINT64_C(1000000)
 #define TIMEOUT_MS 10000u
+
+#define FIXTURE_THREADS_MAX 8u
+#define FIXTURE_WORKERS     (2 + FIXTURE_THREADS_MAX)
 
 static struct server_spec servers[POOL_SERVERS_MAX];
 static struct pool_spec spec;
@@ -40,16 +44,37 @@ static inline void start(size_t n_servers)
     char error[512];
 
     spec.n_servers = n_servers;
-    int result = pool_create(&spec, &pool, error, sizeof error);
+    int result = pool_create(&spec, FIXTURE_WORKERS, NULL, &pool, error, sizeof error);
     ck_assert_msg(result == 0, "%s", error);
-    one = picker_create(pool, 0);
-    two = picker_create(pool, 1);
-    ck_assert(one && two);
+    pool_commit(pool, NULL, 0);
+    one = pool_picker(pool, 0);
+    two = pool_picker(pool, 1);
+}
+
+static inline struct server_state *state_of(size_t server)
+{
+    return pool_server(pool, server)->state;
+}
+
+static inline void change(size_t server, uint32_t set, uint32_t clear, uint64_t now_ms)
+{
+    pool_change_flags(pool, pool_server(pool, server), set, clear, now_ms);
+}
+
+/* What is left of servers when no pool has them; nobody has links to them here. */
+static inline void free_states(struct server_state *states)
+{
+    while (states) {
+        struct server_state *next = states->next;
+
+        server_state_free(states);
+        states = next;
+    }
 }
 
 static inline unsigned in_flight(size_t server)
 {
-    return atomic_load(pool_server(pool, server)->in_flight);
+    return atomic_load(state_of(server)->in_flight);
 }
 
 /* Nothing may be left in flight. */
@@ -57,9 +82,7 @@ static inline void teardown(void)
 {
     for (size_t i = 0; pool && i < pool_n_servers(pool); i++)
         ck_assert_uint_eq(in_flight(i), 0);
-    picker_destroy(one);
-    picker_destroy(two);
-    pool_destroy(pool);
+    free_states(pool_put(pool));
     pool = NULL;
     one = two = NULL;
 }
@@ -128,7 +151,7 @@ static inline int share(struct picker *picker, int wanted, uint64_t now_ms)
 
 static inline uint64_t out_until(size_t server)
 {
-    return pool_server(pool, server)->out_until_ms;
+    return state_of(server)->out_until_ms;
 }
 
 /* How many servers the passive check has out. */
@@ -148,8 +171,12 @@ static inline uint64_t next_random(uint64_t *state)
     return *state ^= *state << 17;
 }
 
-/* Threads: each gets its number, and they begin together. */
-#define FIXTURE_THREADS_MAX 8u
+/* Threads: each gets its number, and they begin together. Each has a worker's picker of its own. */
+
+static inline struct picker *picker_of_thread(unsigned number)
+{
+    return pool_picker(pool, 2 + number);
+}
 
 struct fixture_thread {
     pthread_t thread;
@@ -185,23 +212,13 @@ static inline void run_threads(unsigned n, void (*work)(unsigned number))
 /* Builds the modules of tests/strategies, runs the tests, removes them. Returns what main does. */
 static inline int fixture_main(const char *name, void (*add_tests)(TCase *tcase))
 {
-    Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
-    SRunner *runner;
-    int failed;
+    int result;
 
     if (modules_build() != 0)
-        return 1;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+        return EXIT_FAILURE;
+    result = suite_run(&(struct suite){name, 60, setup, teardown, add_tests});
     modules_remove();
-    return failed != 0;
+    return result;
 }
 
 #endif

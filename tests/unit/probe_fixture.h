@@ -8,7 +8,7 @@
 
 #include "health/probe.h"
 
-#include "engine_fixture.h"
+#include "probed_server.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -25,6 +25,7 @@ struct trial {
     int started;
     unsigned n_results, n_gone;
     enum probe_outcome outcome;
+    enum check_result result;
     char reason[PROBE_REASON_MAX];
     bool agent_down;
     uint32_t agent_share;
@@ -41,6 +42,7 @@ static inline void note_result(struct probe *probe)
 
     trial->n_results++;
     trial->outcome = probe->outcome;
+    trial->result = probe->result;
     memcpy(trial->reason, probe->reason, sizeof(trial->reason));
     if (probe->kind == PROBE_AGENT && probe->outcome == PROBE_GOOD) {
         trial->agent_down = probe->report.service == AGENT_DOWN;
@@ -102,43 +104,28 @@ static inline struct trial *begin_http(void)
 }
 
 /* Waits for its end, and for that it came once. */
-static inline void finish(struct trial *trial, enum probe_outcome outcome, const char *reason)
+static inline void finish_as(struct trial *trial, enum probe_outcome outcome, const char *result,
+                             const char *reason)
 {
     ck_assert_int_eq(trial->started, 0);
     UNTIL_SEEN(on_worker(step_see, (struct step){.data = trial}), it.n == 1);
     ck_assert_uint_eq(trial->n_results, 1);
     ck_assert_msg(strcmp(trial->reason, reason) == 0, "\"%s\" is not \"%s\"", trial->reason, reason);
     ck_assert_int_eq(trial->outcome, outcome);
+    if (result)
+        ck_assert_str_eq(health_result_name(trial->result), result);
     probe_plan_fini(&trial->plan);
     free(trial);
 }
 
-static inline int accept_one(void)
+static inline void finish(struct trial *trial, enum probe_outcome outcome, const char *reason)
 {
-    int fd;
-
-    ck_assert(readable(listening, PATIENCE_MS));
-    fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-    ck_assert_int_ge(fd, 0);
-    return fd;
+    finish_as(trial, outcome, NULL, reason);
 }
 
-/* Reads a request head; the caller frees nothing. */
-static inline const char *read_request(int fd)
+static inline int accept_one(void)
 {
-    static char request[8192];
-    size_t len = 0;
-
-    do {
-        ssize_t got;
-
-        ck_assert(readable(fd, PATIENCE_MS));
-        got = recv(fd, request + len, sizeof(request) - 1 - len, 0);
-        ck_assert_int_gt(got, 0);
-        len += (size_t)got;
-        request[len] = '\0';
-    } while (!strstr(request, "\r\n\r\n"));
-    return request;
+    return accept_from(listening);
 }
 
 static inline int accept_request(void)

@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tests of the snapshot that a configuration becomes: defaults, inheritance, merging, names, addresses. Files
- * and names are fakes.
+ * Tests of the snapshot that a configuration becomes: defaults, inheritance, merging, names, listens, and
+ * its bounds. Upstreams are in test_config_upstreams.c, the logs in test_config_log.c. Files and names are fakes.
  */
-#include "config_fake.h"
+#include "config_bench.h"
 
-#include <check.h>
 #include <syslog.h>
 #include <unistd.h>
-
-static void load(const char *text)
-{
-    ck_assert_msg(fake_load(text) == 0, "%s", fake_findings);
-    ck_assert_str_eq(fake_findings, "");
-}
-
-static void expect_refused(const char *text, const char *part)
-{
-    ck_assert_int_eq(fake_load(text), -EINVAL);
-    ck_assert_ptr_null(fake_config);
-    ck_assert_msg(strstr(fake_findings, part) != NULL, "no \"%s\" in: %s", part, fake_findings);
-}
-
-static const struct location *location(size_t site, size_t index)
-{
-    return &fake_config->sites[site].locations[index];
-}
 
 static const char *rule_value(const struct header_rules *rules, const char *name)
 {
@@ -60,7 +41,7 @@ START_TEST(an_empty_file_has_the_defaults)
     ck_assert_uint_eq(c->lingering_timeout_ms, 5000);
     ck_assert_uint_eq(c->lingering_size, 1u << 20);
     ck_assert_uint_eq(c->shutdown_timeout_ms, 30000);
-    ck_assert_uint_eq(c->n_listens + c->n_sites + c->n_pools + c->n_servers, 0);
+    ck_assert_uint_eq(c->n_listens + c->n_sites + c->n_groups, 0);
 }
 END_TEST
 
@@ -140,105 +121,6 @@ START_TEST(paths_lose_their_modifiers)
 }
 END_TEST
 
-START_TEST(a_url_finds_its_upstream_and_its_uri)
-{
-    load("upstreams: { web: { servers = ( { address = \"127.0.0.1\"; } ); }; };"
-         "sites = ( { locations = ( { path = \"/a\"; proxy_pass = \"http://web\"; },"
-         " { path = \"/b\"; proxy_pass = \"http://WEB/\"; }, { path = \"/c\"; proxy_pass = "
-         "\"http://web/x?y\"; } ); } );");
-    ck_assert_uint_eq(fake_config->n_pools, 1);
-    for (size_t i = 0; i < 3; i++)
-        ck_assert_ptr_eq(location(0, i)->proxy.pool, fake_config->pools[0]);
-    ck_assert(!location(0, 0)->proxy.has_uri);
-    ck_assert(location(0, 1)->proxy.has_uri);
-    ck_assert(span_equals(location(0, 1)->proxy.uri, SPAN_LITERAL("/")));
-    ck_assert(span_equals(location(0, 2)->proxy.uri, SPAN_LITERAL("/x?y")));
-    ck_assert_str_eq(location(0, 2)->proxy.url, "http://web/x?y");
-}
-END_TEST
-
-START_TEST(equal_urls_share_a_pool)
-{
-    load("sites = ( { locations = ( { path = \"/a\"; proxy_pass = \"http://localhost\"; },"
-         " { path = \"/b\"; proxy_pass = \"http://LOCALHOST:80/x\"; }, { path = \"/c\"; proxy_pass = "
-         "\"http://localhost:81\"; },"
-         " { path = \"/d\"; proxy_pass = \"http://unix:s:/x\"; }, { path = \"/e\"; proxy_pass = "
-         "\"http://unix:s\"; } ); } );");
-    ck_assert_uint_eq(fake_config->n_pools, 3);
-    ck_assert_ptr_eq(location(0, 0)->proxy.pool, location(0, 1)->proxy.pool);
-    ck_assert_ptr_ne(location(0, 0)->proxy.pool, location(0, 2)->proxy.pool);
-    ck_assert_ptr_eq(location(0, 3)->proxy.pool, location(0, 4)->proxy.pool);
-    ck_assert_str_eq(pool_name(location(0, 0)->proxy.pool), "localhost:80");
-    ck_assert_uint_eq(pool_settings(location(0, 0)->proxy.pool)->keepalive, 128);
-    ck_assert(span_equals(location(0, 3)->proxy.uri, SPAN_LITERAL("/x")));
-}
-END_TEST
-
-/* One that was written, and one that a URL made. */
-START_TEST(groups_have_their_defaults)
-{
-    load("upstreams: { web: { servers = ( { address = \"127.0.0.1\"; } ); }; };"
-         "sites = ( { locations = ( { path = \"/\"; proxy_pass = \"http://127.0.0.1:3\"; } ); } );");
-    ck_assert_uint_eq(fake_config->n_pools, 2);
-    for (uint32_t i = 0; i < 2; i++) {
-        const struct group *group = fake_config->groups[i];
-        const struct server *server = pool_server(fake_config->pools[i], 0);
-
-        ck_assert_ptr_eq(group->pool, fake_config->pools[i]);
-        ck_assert_uint_eq(group->index, i);
-        ck_assert_ptr_null(group->key);
-        ck_assert_uint_eq(group->retry.causes, RETRY_ERROR | RETRY_TIMEOUT);
-        ck_assert_uint_eq(group->retry.attempts + group->retry.timeout_ms, 0);
-        ck_assert_uint_eq(group->retry.budget, 20);
-        ck_assert_uint_eq(group->retry.body, 65536);
-        for (int status = 100; status < 600; status++)
-            ck_assert(!status_set_has(&group->retry.statuses, status) &&
-                      !status_set_has(&group->fail_statuses, status));
-        ck_assert_uint_eq(group->queue_size, 0);
-        ck_assert_uint_eq(group->queue_timeout_ms, 60000);
-        ck_assert_int_eq(group->sticky.kind, STICKY_OFF);
-        ck_assert_str_eq(group->sticky.cookie, "fairlead");
-        ck_assert_uint_eq(pool_settings(group->pool)->max_ejected, 100);
-        ck_assert_uint_eq(pool_settings(group->pool)->max_eject_time_ms, 300000);
-        ck_assert_uint_eq(server->weight, 1);
-        ck_assert_uint_eq(server->max_conns + server->slow_start_ms + server_flags(server), 0);
-        ck_assert_uint_eq(server->max_fails, 1);
-    }
-}
-END_TEST
-
-START_TEST(words_and_statuses_of_retry_and_passive_are_told_apart)
-{
-    load("upstreams: { web: { retry: { on = [ \"http_503\", \"invalid_header\" ]; };"
-         " passive: { statuses = [ 500, 599, 100 ]; }; servers = ( { address = \"127.0.0.1\"; } ); }; };");
-    const struct group *group = fake_config->groups[0];
-
-    ck_assert_uint_eq(group->retry.causes, RETRY_INVALID_HEADER);
-    for (int status = 0; status < 700; status++) {
-        ck_assert_int_eq(status_set_has(&group->retry.statuses, status), status == 503);
-        ck_assert_int_eq(status_set_has(&group->fail_statuses, status),
-                         status == 500 || status == 599 || status == 100);
-    }
-}
-END_TEST
-
-START_TEST(servers_are_numbered_over_all_pools)
-{
-    load("upstreams: { a: { servers = ( { address = \"127.0.0.1:1\"; }, { address = \"[::1]:2\"; } ); };"
-         "             b: { servers = ( { address = \"unix:/run/x\"; } ); }; };"
-         "sites = ( { locations = ( { path = \"/\"; proxy_pass = \"http://127.0.0.1:3\"; } ); } );");
-    ck_assert_uint_eq(fake_config->n_pools, 3);
-    ck_assert_uint_eq(fake_config->n_servers, 4);
-    uint32_t id = 0;
-    for (size_t i = 0; i < 3; i++)
-        for (size_t k = 0; k < pool_n_servers(fake_config->pools[i]); k++)
-            ck_assert_uint_eq(pool_server(fake_config->pools[i], k)->id, id++);
-    ck_assert_int_eq(pool_server(fake_config->pools[0], 1)->address.sa.sa_family, AF_INET6);
-    ck_assert_str_eq(pool_server(fake_config->pools[1], 0)->address.un.sun_path, "/run/x");
-    ck_assert_str_eq(pool_server(fake_config->pools[1], 0)->name, "unix:/run/x");
-}
-END_TEST
-
 START_TEST(sites_on_one_address_share_a_listen)
 {
     load("sites = ( { listen = [ \"80\", \"127.0.0.1:81\" ]; server_name = \"a\"; },"
@@ -303,7 +185,7 @@ START_TEST(files_of_sites_enabled_are_merged_and_see_each_other)
     ck_assert_str_eq(fake_config->sites[1].file, "etc/on/a.conf");
     ck_assert_str_eq(fake_config->sites[2].file, "etc/on/b.conf");
     ck_assert_uint_eq(fake_config->sites[2].line, 2);
-    ck_assert_str_eq(pool_name(location(1, 0)->proxy.pool), "b");
+    ck_assert_str_eq(location(1, 0)->proxy.group->spec.name, "b");
 }
 END_TEST
 
@@ -358,126 +240,29 @@ START_TEST(error_pages_are_loaded)
 }
 END_TEST
 
-START_TEST(a_log_to_syslog_has_a_facility)
+START_TEST(the_control_socket_is_off_and_never_for_all)
 {
-    load("log: { access = \"syslog\"; level = \"warn\"; };");
-    ck_assert_int_eq(fake_config->log.facility[LOG_SINK_ACCESS], LOG_DAEMON);
-    ck_assert(fake_config->log.to_syslog[LOG_SINK_ACCESS]);
-    ck_assert(!fake_config->log.to_syslog[LOG_SINK_ERROR]);
-    ck_assert_int_eq(fake_config->log.level, LOG_WARNING);
-    fake_clear();
-    load("log: { error = \"e.log\"; syslog = \"local7\"; access = \"a.log\"; access_syslog = true;"
-         " access_facility = \"local1\"; access_severity = \"notice\"; };");
-    ck_assert(fake_config->log.to_syslog[LOG_SINK_ERROR]);
-    ck_assert_int_eq(fake_config->log.facility[LOG_SINK_ERROR], LOG_LOCAL7);
-    ck_assert(fake_config->log.to_syslog[LOG_SINK_ACCESS]);
-    ck_assert_int_eq(fake_config->log.facility[LOG_SINK_ACCESS], LOG_LOCAL1);
-    ck_assert_int_eq(fake_config->log.access_severity, LOG_NOTICE);
-    fake_clear();
-    load("log: { error = \"syslog\"; syslog = \"local7\"; access = \"off\"; access_syslog = true; };");
-    ck_assert_ptr_null(fake_config->log.access);
-    ck_assert(!fake_config->log.to_syslog[LOG_SINK_ACCESS]);
-}
-END_TEST
+    static const struct {
+        const char *mode;
+        uint32_t read; /* 0: refused */
+    } modes[] = {{"0660", 0660}, {"600", 0600}, {"0666", 0}, {"0662", 0}, {"4660", 0}, {"66", 0}, {"00660", 0}, {"06x0", 0}, {"", 0}};
+    char text[128];
 
-static void expect_syslog_server(const char *written, enum log_syslog_kind kind, int family, unsigned port)
-{
-    char text[256];
-    const struct log_settings *log;
-
-    snprintf(text, sizeof text, "log: { error = \"syslog\"; syslog_tag = \"edge\"; syslog_server = \"%s\"; };", written);
-    load(text);
-    log = &fake_config->log;
-    ck_assert_str_eq(log->syslog_server, written);
-    ck_assert_str_eq(log->syslog_tag, "edge");
-    ck_assert_int_eq(log->syslog_kind, kind);
-    ck_assert_int_eq(log->syslog_address.sa.sa_family, family);
-    if (family == AF_INET)
-        ck_assert_uint_eq(ntohs(log->syslog_address.in.sin_port), port);
-    if (family == AF_INET6)
-        ck_assert_uint_eq(ntohs(log->syslog_address.in6.sin6_port), port);
-    fake_clear();
-}
-
-START_TEST(syslog_is_here_or_elsewhere)
-{
-    load("log: { error = \"syslog\"; };");
-    ck_assert_int_eq(fake_config->log.syslog_kind, LOG_SYSLOG_LOCAL);
-    ck_assert_str_eq(fake_config->log.syslog_address.un.sun_path, "/dev/log");
-    fake_clear();
-    expect_syslog_server("unix:/run/log", LOG_SYSLOG_LOCAL, AF_UNIX, 0);
-    expect_syslog_server("udp:10.0.0.1", LOG_SYSLOG_UDP, AF_INET, 514);
-    expect_syslog_server("tcp:10.0.0.1:6514", LOG_SYSLOG_TCP, AF_INET, 6514);
-    expect_syslog_server("tcp:[::1]", LOG_SYSLOG_TCP, AF_INET6, 601);
-    expect_syslog_server("udp:two.test:5140", LOG_SYSLOG_UDP, AF_INET, 5140);
-}
-END_TEST
-
-START_TEST(the_access_log_has_a_form)
-{
-    load("");
-    ck_assert_int_eq(fake_config->log.access_format->preset, LOG_PRESET_COMBINED);
-    fake_clear();
-    load("log: { access_format = \"json\"; };");
-    ck_assert_int_eq(fake_config->log.access_format->preset, LOG_PRESET_JSON);
-    fake_clear();
-    load("log: { access_format = \"timing\"; };");
-    ck_assert_int_eq(fake_config->log.access_format->preset, LOG_PRESET_TIMING);
-    ck_assert_uint_gt(fake_config->log.access_format->text->n_parts, 20);
-    fake_clear();
-    load("log: { access_format = \"$remote_addr \\\"${http_x_y}\\\" $Tr\"; access_escape = \"json\"; };");
-    ck_assert_int_eq(fake_config->log.access_format->preset, LOG_PRESET_NONE);
-    ck_assert_uint_eq(fake_config->log.access_format->text->n_parts, 5);
-    ck_assert_int_eq(fake_config->log.access_format->text->parts[2].variable, LOG_VAR_HTTP_FIELD);
-    ck_assert_int_eq(fake_config->log.access_format->text->parts[4].variable, LOG_VAR_TIMER_RESPONSE);
-    ck_assert(fake_config->log.access_escape_json);
-}
-END_TEST
-
-START_TEST(an_unknown_strategy_is_refused_with_those_that_are_there)
-{
-    expect_refused("upstreams: { a: {\n balance = \"round_robbin\"; whatever = 1;\n servers = ( { address = "
-                   "\"127.0.0.1\"; } ); }; };",
-                   "round_robin");
-    ck_assert_ptr_nonnull(strstr(fake_findings, "in etc/main.conf:2\n"));
-    ck_assert_msg(strstr(fake_findings, "whatever") == NULL, "its options cannot be known: %s",
-                  fake_findings);
-    expect_refused("upstreams: { a: { balance = \"../x\"; servers = ( { address = \"127.0.0.1\"; } ); }; };",
-                   "x");
-}
-END_TEST
-
-/* An upstream with the strategy of tests/strategies that has an option. */
-static const char *with_option(const char *option)
-{
-    static char text[256];
-
-    snprintf(
-        text, sizeof text,
-        "upstreams: { a: { balance = \"first_free\"; %s servers = ( { address = \"127.0.0.1\"; } ); }; };",
-        option);
-    return text;
-}
-
-static void expect_option(const char *option, const char *printed)
-{
-    load(with_option(option));
-    char *text = fake_print(fake_config);
-    ck_assert_msg(strstr(text, printed) != NULL, "no \"%s\" in: %s", printed, text);
-    fake_clear();
-    load(text);
-    free(text);
-    fake_clear();
-}
-
-START_TEST(options_of_a_strategy_are_keys_of_its_upstream)
-{
-    setenv("FAIRLEAD_BALANCERS", modules_dir, 1);
-    expect_option("", "first_free_limit = 8;");
-    expect_option("first_free_limit = 99;", "first_free_limit = 99;");
-    expect_refused(with_option("first_free_limit = 0;"), "\"first_free_limit\" is 0, but must be 1 to 65535");
-    expect_refused(with_option("first_free_limit = \"1\";"), "\"first_free_limit\" must be a number");
-    expect_refused(with_option("first_fre_limit = 1;"), "did you mean \"first_free_limit\"?");
+    load("workers = 1;");
+    ck_assert_ptr_null(fake_config->control.socket);
+    ck_assert_ptr_null(fake_config->control.state);
+    ck_assert_uint_eq(fake_config->control.mode, 0660);
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        fake_clear();
+        snprintf(text, sizeof(text), "control: { socket = \"/run/s\"; mode = \"%s\"; };", modes[i].mode);
+        if (modes[i].read == 0) {
+            expect_refused(text, "mode");
+            continue;
+        }
+        load(text);
+        ck_assert_uint_eq(fake_config->control.mode, modes[i].read);
+        ck_assert_str_eq(fake_config->control.socket, "/run/s");
+    }
 }
 END_TEST
 
@@ -578,11 +363,6 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, the_innermost_setting_wins);
     tcase_add_test(tests, actions_have_their_defaults);
     tcase_add_test(tests, paths_lose_their_modifiers);
-    tcase_add_test(tests, a_url_finds_its_upstream_and_its_uri);
-    tcase_add_test(tests, equal_urls_share_a_pool);
-    tcase_add_test(tests, groups_have_their_defaults);
-    tcase_add_test(tests, words_and_statuses_of_retry_and_passive_are_told_apart);
-    tcase_add_test(tests, servers_are_numbered_over_all_pools);
     tcase_add_test(tests, sites_on_one_address_share_a_listen);
     tcase_add_test(tests, server_names_are_lower_case);
     tcase_add_test(tests, rules_of_a_location_replace_those_of_its_site);
@@ -591,11 +371,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, paths_are_relative_to_the_file_that_names_them);
     tcase_add_test(tests, lines_count_right_behind_an_include);
     tcase_add_test(tests, error_pages_are_loaded);
-    tcase_add_test(tests, a_log_to_syslog_has_a_facility);
-    tcase_add_test(tests, syslog_is_here_or_elsewhere);
-    tcase_add_test(tests, the_access_log_has_a_form);
-    tcase_add_test(tests, an_unknown_strategy_is_refused_with_those_that_are_there);
-    tcase_add_test(tests, options_of_a_strategy_are_keys_of_its_upstream);
+    tcase_add_test(tests, the_control_socket_is_off_and_never_for_all);
     tcase_add_test(tests, several_faults_are_reported_in_the_order_of_the_files);
     tcase_add_test(tests, sites_and_locations_are_bounded);
     tcase_add_test(tests, a_file_over_one_mebibyte_is_refused);
@@ -605,19 +381,5 @@ static void add_tests(TCase *tests)
 
 int main(void)
 {
-    if (modules_build() != 0)
-        return 1;
-    Suite *suite = suite_create("config");
-    TCase *tests = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-
-    suite_add_tcase(suite, tests);
-    tcase_set_timeout(tests, 30);
-    tcase_add_checked_fixture(tests, NULL, fake_clear);
-    add_tests(tests);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    modules_remove();
-    return failed == 0 ? 0 : 1;
+    return bench_main("config", add_tests);
 }

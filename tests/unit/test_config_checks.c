@@ -15,9 +15,8 @@ static const struct health_spec *load_health(const char *members)
     snprintf(text, sizeof(text), UPSTREAM("health: { %s };"), members);
     ck_assert_msg(fake_load(text) == 0, "%s", fake_findings);
     ck_assert_str_eq(fake_findings, "");
-    ck_assert_uint_eq(fake_config->n_health, 1);
-    ck_assert_ptr_eq(fake_config->health[0].pool, fake_config->pools[0]);
-    return fake_config->health[0].spec;
+    ck_assert_ptr_nonnull(fake_config->groups[0]->health);
+    return fake_config->groups[0]->health;
 }
 
 START_TEST(without_the_group_nothing_is_checked)
@@ -27,8 +26,9 @@ START_TEST(without_the_group_nothing_is_checked)
             "") "sites = ( { locations = ( { path = \"/\"; proxy_pass = \"http://127.0.0.1\"; } ); } );") ==
             0,
         "%s", fake_findings);
-    ck_assert_uint_eq(fake_config->n_pools, 2);
-    ck_assert_uint_eq(fake_config->n_health, 0);
+    ck_assert_uint_eq(fake_config->n_groups, 2);
+    ck_assert_ptr_null(fake_config->groups[0]->health);
+    ck_assert_ptr_null(fake_config->groups[1]->health);
     ck_assert_uint_eq(fake_config->health_probes, 256);
 }
 END_TEST
@@ -150,7 +150,7 @@ START_TEST(only_an_agent_is_a_check_too_and_nothing_is_none)
     ck_assert_int_eq(load_health("type = \"none\"; agent_port = 1;")->type, HEALTH_NONE);
     fake_clear();
     ck_assert_int_eq(fake_load(UPSTREAM("health: { type = \"none\"; };")), 0);
-    ck_assert_uint_eq(fake_config->n_health, 0);
+    ck_assert_ptr_null(fake_config->groups[0]->health);
 }
 END_TEST
 

@@ -55,7 +55,8 @@ static void expect_good(const char *path)
     fake_clear();
     ck_assert_msg(load_beside("printed.conf", first) == 0, "what was printed of %s: %s", path, fake_findings);
     char *second = fake_print(fake_config);
-    ck_assert_str_eq(first, second);
+    /* But for the comment that tells sites_enabled, whose files are sites like any other once they are printed. */
+    ck_assert_str_eq(first + (first[0] == '#' ? strcspn(first, "\n") + 1 : 0), second);
     free(first);
     free(second);
 }

@@ -18,7 +18,7 @@ START_TEST(a_tcp_probe_is_good_and_does_not_reach_the_program)
 {
     int fd;
 
-    finish(begin(PROBE_TCP, spec_of(HEALTH_TCP)), PROBE_GOOD, "connected");
+    finish_as(begin(PROBE_TCP, spec_of(HEALTH_TCP)), PROBE_GOOD, "L4OK", "connected");
     ck_assert_int_eq(fcntl(listening, F_SETFL, O_NONBLOCK), 0);
     fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) {
@@ -36,9 +36,9 @@ START_TEST(a_port_that_nobody_listens_on_is_refused)
 
     close(tcp_listen(&other));
     place.address.in = other;
-    finish(begin(PROBE_TCP, spec_of(HEALTH_TCP)), PROBE_BAD, "connection refused");
-    finish(begin(PROBE_HTTP, spec_of(HEALTH_HTTP)), PROBE_BAD, "connection refused");
-    finish(begin(PROBE_AGENT, spec_of(HEALTH_TCP)), PROBE_BAD, "connection refused");
+    finish_as(begin(PROBE_TCP, spec_of(HEALTH_TCP)), PROBE_BAD, "L4CON", "connection refused");
+    finish_as(begin(PROBE_HTTP, spec_of(HEALTH_HTTP)), PROBE_BAD, "L4CON", "connection refused");
+    finish_as(begin(PROBE_AGENT, spec_of(HEALTH_TCP)), PROBE_BAD, "L4CON", "connection refused");
 }
 END_TEST
 
@@ -50,13 +50,13 @@ START_TEST(the_port_of_the_spec_goes_before_the_servers)
     spec.port = ntohs(address.sin_port);
     spec.agent_port = 1;
     place.address.in.sin_port = htons(1);
-    finish(begin(PROBE_TCP, spec), PROBE_GOOD, "connected");
+    finish_as(begin(PROBE_TCP, spec), PROBE_GOOD, "L4OK", "connected");
 
     spec.port = 1;
     spec.agent_port = ntohs(address.sin_port);
     trial = begin(PROBE_AGENT, spec);
     close(accept_one());
-    finish(trial, PROBE_BAD, "the agent said nothing");
+    finish_as(trial, PROBE_BAD, "L7RSP", "the agent said nothing");
 }
 END_TEST
 
@@ -72,7 +72,7 @@ START_TEST(a_connect_that_hangs_is_given_up)
         fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         (void)connect(fillers[i], (struct sockaddr *)&address, sizeof(address));
     }
-    finish(begin(PROBE_TCP, spec), PROBE_BAD, "connect timed out");
+    finish_as(begin(PROBE_TCP, spec), PROBE_BAD, "L4TOUT", "connect timed out");
     for (size_t i = 0; i < 8; i++)
         close(fillers[i]);
 }
@@ -99,11 +99,11 @@ START_TEST(a_unix_socket_is_probed_like_any_other)
     fd = accept_one();
     ck_assert_ptr_nonnull(strstr(read_request(fd), "\r\nHost: localhost\r\n"));
     send_all(fd, "HTTP/1.1 200 OK\r\n\r\n", 19);
-    finish(trial, PROBE_GOOD, "status 200");
+    finish_as(trial, PROBE_GOOD, "L7OK", "status 200");
     close(fd);
     ck_assert_int_eq(unlink(place.address.un.sun_path), 0);
     trial = begin(PROBE_TCP, spec);
-    finish(trial, PROBE_BAD, "no such file or directory");
+    finish_as(trial, PROBE_BAD, "L4CON", "no such file or directory");
 }
 END_TEST
 
@@ -263,14 +263,14 @@ START_TEST(an_agent_that_talks_without_end_or_not_at_all_is_given_up)
     trial = begin(PROBE_AGENT, spec);
     fd = accept_one();
     send_all(fd, "u", 1);
-    finish(trial, PROBE_BAD, "agent timed out");
+    finish_as(trial, PROBE_BAD, "L7TOUT", "agent timed out");
     close(fd);
 
     trial = begin(PROBE_AGENT, spec_of(HEALTH_TCP));
     fd = accept_one();
     send_all(fd, "u", 1);
     close_with_reset(fd);
-    finish(trial, PROBE_BAD, "connection reset by peer");
+    finish_as(trial, PROBE_BAD, "L7RSP", "connection reset by peer");
 }
 END_TEST
 

@@ -106,7 +106,7 @@ START_TEST(a_response_that_comes_byte_by_byte_is_judged_the_same)
         (void)send(fd, &text[i], 1, MSG_NOSIGNAL);
         usleep(100);
     }
-    finish(trial, PROBE_GOOD, "status 200");
+    finish_as(trial, PROBE_GOOD, "L7OK", "status 200");
     close(fd);
 }
 END_TEST
@@ -131,7 +131,7 @@ START_TEST(statuses_are_those_of_the_ranges)
         snprintf(text, sizeof(text), "HTTP/1.1 %u X\r\n\r\n", cases[i].status);
         snprintf(reason, sizeof(reason), "status %u", cases[i].status);
         send_all(fd, text, strlen(text));
-        finish(trial, cases[i].good ? PROBE_GOOD : PROBE_BAD, reason);
+        finish_as(trial, cases[i].good ? PROBE_GOOD : PROBE_BAD, cases[i].good ? "L7OK" : "L7STS", reason);
         close(fd);
     }
 }
@@ -158,8 +158,10 @@ START_TEST(only_the_beginning_of_a_large_body_is_looked_at)
             memcpy(body + cases[i].at, "hello", 5);
             send_all(fd, heads[k], strlen(heads[k]));
             (void)!send(fd, body, 100000, MSG_NOSIGNAL); /* it may end before it has read it all */
-            finish(trial, cases[i].found ? PROBE_GOOD : PROBE_BAD,
-                   cases[i].found ? "status 200" : "body does not match");
+            if (cases[i].found)
+                finish_as(trial, PROBE_GOOD, "L7OK", "status 200");
+            else
+                finish_as(trial, PROBE_BAD, "L7RSP", "body does not match");
             free(body);
             close(fd);
         }
@@ -207,7 +209,7 @@ START_TEST(a_reset_is_named_wherever_it_comes)
         send_all(fd, parts[i], strlen(parts[i]));
         usleep(1000);
         close_with_reset(fd);
-        finish(trial, PROBE_BAD, "connection reset by peer");
+        finish_as(trial, PROBE_BAD, "L7RSP", "connection reset by peer");
     }
 }
 END_TEST
@@ -233,7 +235,7 @@ START_TEST(a_server_that_stops_is_given_up_in_time)
         trial = begin(PROBE_HTTP, spec);
         fd = accept_one();
         (void)send(fd, cases[i].part, strlen(cases[i].part), MSG_NOSIGNAL);
-        finish(trial, PROBE_BAD, cases[i].reason);
+        finish_as(trial, PROBE_BAD, "L7TOUT", cases[i].reason);
         close(fd);
     }
 }

@@ -33,6 +33,27 @@ START_TEST(files_are_appended_to_and_not_for_everyone)
 }
 END_TEST
 
+/* Else the user that root becomes could have the next start append to any file. */
+START_TEST(as_root_a_link_is_followed_only_when_it_is_roots)
+{
+    struct log_config config = config_of(access_path, NULL);
+    const char *path = NULL;
+
+    if (geteuid() != 0)
+        return;
+    ck_assert_int_eq(symlink(error_path, access_path), 0);
+    ck_assert_int_eq(lchown(access_path, 1234, 1234), 0);
+    ck_assert_int_eq(log_open(&config, &path), -ELOOP);
+    ck_assert_str_eq(path, access_path);
+    ck_assert_int_ne(access(error_path, F_OK), 0);
+    ck_assert_int_eq(lchown(access_path, 0, 0), 0);
+    start_log(config);
+    ck_assert(put_line("line\n", 5));
+    end_log();
+    ck_assert(file_contains(error_path, "line\n"));
+}
+END_TEST
+
 START_TEST(a_path_that_cannot_be_opened_is_named)
 {
     struct log_config config = config_of(access_path, "/nowhere/at/all");
@@ -111,6 +132,7 @@ END_TEST
 START_TEST(the_rest_of_a_cut_line_does_not_get_into_the_next_file)
 {
     struct rlimit old, tight;
+    int errors[LOG_SINKS];
     char moved[128];
 
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -125,11 +147,10 @@ START_TEST(the_rest_of_a_cut_line_does_not_get_into_the_next_file)
     sleep_ms(5 * LOG_DRAIN_MS);
     const int renamed = rename(access_path, moved);
 
-    log_reopen();
-    for (int i = 0; i < PATIENCE_MS && access(access_path, F_OK) != 0; i++)
-        sleep_ms(1);
+    const int reopened = log_reopen(errors);
+
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
-    ck_assert(tightened == 0 && started == 0 && renamed == 0);
+    ck_assert(tightened == 0 && started == 0 && renamed == 0 && reopened == 0);
     ck_assert(put_line("next\n", 5));
     end_log();
     size_t len;
@@ -137,6 +158,41 @@ START_TEST(the_rest_of_a_cut_line_does_not_get_into_the_next_file)
 
     ck_assert_str_eq(text, "next\n");
     free(text);
+}
+END_TEST
+
+START_TEST(a_log_that_cannot_be_reopened_is_told_counted_and_goes_on)
+{
+    char within[96], moved[96], path[128], moved_path[128];
+    struct log_counters before, after;
+    int errors[LOG_SINKS];
+
+    snprintf(within, sizeof(within), "%s/within", directory);
+    snprintf(moved, sizeof(moved), "%s/moved", directory);
+    snprintf(path, sizeof(path), "%s/access.log", within);
+    snprintf(moved_path, sizeof(moved_path), "%s/access.log", moved);
+    ck_assert_int_eq(mkdir(within, 0700), 0);
+    start_log(config_of(path, error_path));
+    log_counters(&before);
+    ck_assert_int_eq(rename(within, moved), 0);
+    ck_assert_int_eq(log_reopen(errors), 0);
+    ck_assert_int_eq(errors[LOG_SINK_ACCESS], -ENOENT);
+    ck_assert_int_eq(errors[LOG_SINK_ERROR], 0);
+    wait_for(error_path, "/within/access.log error=\"No such file or directory\"\n");
+    ck_assert(file_contains(error_path, "log cannot be opened anew, the old file goes on path="));
+    log_counters(&after);
+    ck_assert_uint_eq(after.write_errors - before.write_errors, 1);
+    ck_assert(put_line("goes on\n", 8));
+    wait_for(moved_path, "goes on\n");
+    ck_assert_int_eq(mkdir(within, 0700), 0);
+    ck_assert_int_eq(log_reopen(errors), 0);
+    ck_assert_int_eq(errors[LOG_SINK_ACCESS], 0);
+    ck_assert(put_line("anew\n", 5));
+    wait_for(path, "anew\n");
+    unlink(path);
+    unlink(moved_path);
+    rmdir(within);
+    rmdir(moved);
 }
 END_TEST
 
@@ -200,10 +256,12 @@ static Suite *log_sinks_suite(void)
     TCase *sinks = new_case(suite, "sinks");
 
     tcase_add_test(sinks, files_are_appended_to_and_not_for_everyone);
+    tcase_add_test(sinks, as_root_a_link_is_followed_only_when_it_is_roots);
     tcase_add_test(sinks, a_path_that_cannot_be_opened_is_named);
     tcase_add_test(sinks, a_full_disk_is_counted_told_once_and_keeps_nothing_else_waiting);
     tcase_add_test(sinks, a_line_written_in_part_is_completed_when_there_is_room_again);
     tcase_add_test(sinks, the_rest_of_a_cut_line_does_not_get_into_the_next_file);
+    tcase_add_test(sinks, a_log_that_cannot_be_reopened_is_told_counted_and_goes_on);
     tcase_add_test(sinks, a_log_that_takes_lines_again_says_how_many_are_missing);
     tcase_add_test(sinks, a_stuck_stderr_keeps_no_other_sink_waiting);
     return suite;

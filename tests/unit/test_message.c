@@ -4,7 +4,7 @@
  * cannot be written. The configuration is read as always; client and link are streams of the bench.
  * Environment: FAIRLEAD_BALANCERS, where round_robin.so is.
  */
-#include "config_fake.h"
+#include "snapshot_bench.h"
 #include "stream_bench.h"
 
 #include "http/target.h"
@@ -25,27 +25,19 @@ static const char configuration[] =
     " ); } );";
 
 static struct service *service;
-static struct router *router;
-static struct queues *queues;
 static struct exchange *exchange;
 static struct stream link_stream;
 static struct client *client;
 
 static void setup(void)
 {
-    static const int fds[] = {-1};
-    static struct worker *workers[1];
-
     ck_assert_msg(fake_load(configuration) == 0, "%s", fake_findings);
     bench_begin(HEAP_MAX);
     bench_open(&link_stream);
-    ck_assert_int_eq(router_create(fake_config, &router), 0);
-    workers[0] = bench_worker;
-    queues = queues_create(fake_config, workers);
-    ck_assert_ptr_nonnull(queues);
-    struct shared shared = {.config = fake_config, .router = router, .queues = queues};
-    ck_assert_int_eq(service_create(bench_worker, &shared, fds, &service), 0);
-    client_accept(&service->listening[0], -1);
+    make_snapshot(&bench_worker, 1);
+    ck_assert_int_eq(service_create(bench_worker, snapshot, &service), 0);
+    take_listeners(service);
+    client_accept(service->listenings, -1);
     client = service->first_client;
     ck_assert_ptr_nonnull(client);
 }
@@ -54,6 +46,7 @@ static void forget_exchange(void)
 {
     if (exchange) {
         free(exchange->head_memory);
+        view_put(exchange->view);
         slab_put(&service->exchanges, exchange);
     }
     exchange = NULL;
@@ -65,9 +58,9 @@ static void teardown(void)
     bench_release(&link_stream);
     bench_release(&client->stream);
     service_destroy(service);
-    queues_destroy(queues);
-    router_destroy(router);
+    server_states_discard(snapshot_destroy(snapshot));
     bench_end();
+    fake_config = NULL;
     fake_clear();
 }
 
@@ -80,7 +73,7 @@ static void receive_request(const char *text)
                                      .fields_max = (uint16_t)fake_config->client_header_count};
     struct h1_request request;
     struct span path;
-    int len = h1_parse_request(text, strlen(text), &limits, &request, service->fields);
+    int len = h1_parse_request(text, strlen(text), &limits, &request, service->view->fields);
     ssize_t path_len = 1;
 
     ck_assert_msg(len == (int)strlen(text), "%d: %s", len, text);
@@ -96,7 +89,7 @@ static void receive_request(const char *text)
     exchange->path.len = (size_t)path_len;
     exchange->location = route_location(exchange->site, service->patterns, exchange->path);
     ck_assert_ptr_nonnull(exchange->location);
-    exchange->attempt.tried_last = pool_server(exchange->location->proxy.pool, 0);
+    exchange->attempt.tried_last = pool_server(snapshot->pools[exchange->location->proxy.group->index], 0);
 }
 
 static const char *taken_from(struct stream *stream)

@@ -13,7 +13,7 @@ START_TEST(one_failure_takes_a_server_out_for_all_workers)
     ck_assert(fail_server(one, 1, 1000));
     ck_assert_int_eq(share(one, 1, 1000), 0);
     ck_assert_int_eq(share(two, 1, 10999), 0);
-    ck_assert_uint_eq(pool_server(pool, 1)->failed, 1);
+    ck_assert_uint_eq(pool_server(pool, 1)->state->failed, 1);
 }
 END_TEST
 
@@ -41,7 +41,7 @@ START_TEST(a_client_that_goes_away_says_nothing_about_the_server)
     take_server(one, 1, 1000);
     ck_assert_int_eq(end(one, 1, FAIRLEAD_CANCELLED, 1000), PICKER_NO_NEWS);
     ck_assert_int_eq(share(one, 1, 1000), 50);
-    ck_assert_uint_eq(pool_server(pool, 1)->failed, 0);
+    ck_assert_uint_eq(pool_server(pool, 1)->state->failed, 0);
 }
 END_TEST
 
@@ -56,7 +56,7 @@ START_TEST(old_failures_of_a_server_that_is_out_neither_prolong_nor_log)
     ck_assert_int_eq(end(one, 1, FAIRLEAD_OK, 6000),
                      PICKER_NO_NEWS); /* nor does an old success put it back */
     ck_assert_uint_eq(out_until(1), 11000);
-    ck_assert_uint_eq(pool_server(pool, 1)->failed, 2);
+    ck_assert_uint_eq(pool_server(pool, 1)->state->failed, 2);
 }
 END_TEST
 
@@ -223,7 +223,7 @@ START_TEST(a_failure_after_the_outcome_counts)
     ck_assert_int_eq(picker_outcome(one, 1, FAIRLEAD_OK, 1, 1000 * NS_PER_MS), PICKER_NO_NEWS);
     ck_assert_int_eq(picker_late_failure(one, 1, 1000 * NS_PER_MS, 2000 * NS_PER_MS), PICKER_NO_NEWS);
     picker_release(one, 1);
-    ck_assert_uint_eq(pool_server(pool, 1)->failed, 1);
+    ck_assert_uint_eq(pool_server(pool, 1)->state->failed, 1);
     take_server(two, 1, 3000);
     ck_assert_int_eq(picker_outcome(two, 1, FAIRLEAD_OK, 1, 3000 * NS_PER_MS), PICKER_NO_NEWS);
     ck_assert_int_eq(picker_late_failure(two, 1, 1000 * NS_PER_MS, 4000 * NS_PER_MS), PICKER_EJECTED);
@@ -333,7 +333,7 @@ START_TEST(the_row_is_forgotten_after_more_time_in_service_than_out)
     ck_assert_int_eq(end(one, 1, FAIRLEAD_OK, 41000), PICKER_RETURNED);
     ck_assert(fail_server(one, 1, 61001)); /* longer */
     ck_assert_uint_eq(out_until(1), 71001);
-    ck_assert_uint_eq(pool_server(pool, 1)->ejected, 3);
+    ck_assert_uint_eq(pool_server(pool, 1)->state->ejected, 3);
     ck_assert_uint_eq(picker_time_out_ms(pool_server(pool, 1), 61001 * NS_PER_MS), 10000);
     ck_assert_uint_eq(picker_time_out_ms(pool_server(pool, 1), 71001 * NS_PER_MS), 0);
 }

@@ -9,12 +9,11 @@ static atomic_uint n_trials, n_others;
 
 static void try_once(unsigned number)
 {
-    struct picker *picker = picker_create(pool, number);
+    struct picker *picker = picker_of_thread(number);
     int server = take(picker, 11000);
 
     atomic_fetch_add(server == 1 ? &n_trials : &n_others, 1);
     picker_release(picker, server);
-    picker_destroy(picker);
 }
 
 START_TEST(one_worker_has_the_trial)
@@ -36,7 +35,7 @@ static atomic_uint n_ejected;
 
 static void fail_all(unsigned number)
 {
-    struct picker *picker = picker_create(pool, number);
+    struct picker *picker = picker_of_thread(number);
 
     for (int i = 0; i < 100; i++) {
         int server = take(picker, 1000);
@@ -44,7 +43,6 @@ static void fail_all(unsigned number)
         if (end(picker, server, FAIRLEAD_FAILED, 1000) == PICKER_EJECTED)
             atomic_fetch_add(&n_ejected, 1);
     }
-    picker_destroy(picker);
 }
 
 START_TEST(workers_together_take_out_no_more_than_max_ejected)
@@ -95,14 +93,13 @@ static void serve_request(struct picker *picker, uint64_t *seed, uint64_t now_ms
 
 static void storm(unsigned number)
 {
-    struct picker *picker = picker_create(pool, number);
+    struct picker *picker = picker_of_thread(number);
     uint64_t seed = UINT64_C(0x9e3779b97f4a7c15) + number, now_ms = 1;
 
     for (int i = 0; i < N_REQUESTS; i++) {
         now_ms += next_random(&seed) % 2;
         serve_request(picker, &seed, now_ms);
     }
-    picker_destroy(picker);
 }
 
 START_TEST(workers_share_a_pool_while_servers_go_out_and_come_back)
@@ -120,7 +117,7 @@ START_TEST(workers_share_a_pool_while_servers_go_out_and_come_back)
     start(6);
     run_threads(4, storm);
     for (size_t i = 0; i < 6; i++)
-        counted += pool_server(pool, i)->picked;
+        counted += pool_server(pool, i)->state->picked;
     ck_assert_uint_eq(storm_none, 0);
     ck_assert_uint_eq(storm_picked, counted);
     ck_assert_uint_gt(storm_ejected, 1000);
@@ -133,14 +130,13 @@ END_TEST
 /* Both servers are out; two workers ask for either at once, the first answer puts one back. */
 static void ask_and_answer(unsigned number)
 {
-    struct picker *picker = picker_create(pool, number);
+    struct picker *picker = picker_of_thread(number);
 
     for (uint64_t i = 0; i < 20000; i++) {
         int server = serve(picker, i % 3 ? FAIRLEAD_OK : FAIRLEAD_FAILED, 1000 + i);
 
         storm_none += server < 0;
     }
-    picker_destroy(picker);
 }
 
 START_TEST(there_is_always_a_server_while_none_has_a_flag)

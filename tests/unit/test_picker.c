@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tests of the picker: tiers, servers already tried, flags, weights, slow start, limits, bound requests, the
- * counters, and what the strategy is told. The passive check is in test_passive.c. Time is injected, in
- * milliseconds. The last test runs several workers on one pool.
+ * Tests of the picker: tiers, servers already tried, flags, limits, bound requests, the counters, and
+ * what the strategy is told. Weights are in test_picker_weights.c, the passive check is in test_passive.c. Time is
+ * injected, in milliseconds. The last tests run several workers on one pool.
  */
-#include "picker_fixture.h"
-
-#include <dlfcn.h>
+#include "picker_tally.h"
 
 START_TEST(round_robin_gives_a_a_b_a_c_a_a_for_weights_5_1_1)
 {
@@ -107,28 +105,10 @@ START_TEST(requests_in_flight_and_picks_are_counted)
     end(one, server, FAIRLEAD_OK, 1);
     end(two, server, FAIRLEAD_FAILED, 1);
     ck_assert_uint_eq(in_flight(0), 0);
-    ck_assert_uint_eq(pool_server(pool, 0)->picked, 2);
-    ck_assert_uint_eq(pool_server(pool, 0)->failed, 1);
+    ck_assert_uint_eq(pool_server(pool, 0)->state->picked, 2);
+    ck_assert_uint_eq(pool_server(pool, 0)->state->failed, 1);
 }
 END_TEST
-
-/* As in tests/strategies/tally.c. */
-struct tally {
-    atomic_ullong picks, outcomes[3], last_latency_ns, last_key, seeds;
-    atomic_uint effective[8], full_weights;
-};
-
-static struct tally *open_tally(void)
-{
-    char path[MODULES_PATH_MAX + 16];
-
-    snprintf(path, sizeof path, "%s/tally.so", modules_dir);
-    void *handle = dlopen(path, RTLD_NOW);
-    ck_assert_ptr_nonnull(handle);
-    spec.balance = "tally";
-    spec.balancers_dir = modules_dir;
-    return dlsym(handle, "tally");
-}
 
 START_TEST(the_strategy_learns_the_outcome_of_every_pick)
 {
@@ -136,7 +116,7 @@ START_TEST(the_strategy_learns_the_outcome_of_every_pick)
     struct pick_request request = {.key = 77, .bound = PICKER_NONE};
 
     start(2);
-    ck_assert_uint_eq(tally->seeds, 1);
+    ck_assert_uint_eq(tally->seeds, FIXTURE_WORKERS * (FIXTURE_WORKERS - 1) / 2); /* each worker its own */
     ck_assert_int_eq(picker_pick(one, &request, NS_PER_MS), 0);
     ck_assert_uint_eq(tally->last_key, 77);
     ck_assert_int_eq(picker_outcome(one, 0, FAIRLEAD_OK, 123, NS_PER_MS), PICKER_NO_NEWS);
@@ -165,14 +145,13 @@ END_TEST
 
 /* Flags and tiers. */
 
-static void change(size_t server, uint32_t set, uint32_t clear, uint64_t now_ms)
-{
-    pool_change_flags(pool, pool_server(pool, server), set, clear, now_ms);
-}
+static const uint32_t out_flags[] = {SERVER_DOWN,       SERVER_DRAIN,       SERVER_CHECK_DOWN,
+                                     SERVER_AGENT_DOWN, SERVER_AGENT_MAINT, SERVER_AGENT_DRAIN};
+#define N_OUT_FLAGS ((int)(sizeof out_flags / sizeof out_flags[0]))
 
 START_TEST(a_server_leaves_with_any_flag_and_returns_without_at_once)
 {
-    uint32_t flag = 1u << _i;
+    uint32_t flag = out_flags[_i];
     bool drains = flag & SERVER_DRAINS;
 
     start(2);
@@ -189,6 +168,20 @@ START_TEST(a_server_leaves_with_any_flag_and_returns_without_at_once)
 }
 END_TEST
 
+START_TEST(a_first_verdict_changes_nothing_for_requests)
+{
+    servers[1].slow_start_ms = 1000;
+    start(2);
+    change(1, SERVER_CHECKED, 0, 1);
+    ck_assert_int_eq(share(one, 1, 1), 50);
+    ck_assert_uint_eq(state_of(1)->ramp_start_ms, 0);
+    change(1, SERVER_CHECK_DOWN, 0, 1);
+    ck_assert_int_eq(share(one, 1, 1), 0);
+    change(1, 0, SERVER_CHECK_DOWN, 2);
+    ck_assert_uint_eq(state_of(1)->ramp_start_ms, 2);
+}
+END_TEST
+
 START_TEST(one_flag_of_several_keeps_a_server_out)
 {
     start(2);
@@ -198,18 +191,6 @@ START_TEST(one_flag_of_several_keeps_a_server_out)
     ck_assert_uint_eq(server_flags(pool_server(pool, 1)), SERVER_AGENT_MAINT);
     change(1, 0, SERVER_AGENT_MAINT, 1);
     ck_assert_int_eq(share(one, 1, 1), 50);
-}
-END_TEST
-
-START_TEST(weight_0_gets_only_what_is_bound_to_it)
-{
-    servers[1].weight = 0;
-    start(2);
-    ck_assert_int_eq(share(one, 1, 1), 0);
-    ck_assert_int_eq(take_with(one, 1, NULL, 1), 1);
-    end(one, 1, FAIRLEAD_OK, 1);
-    change(0, SERVER_CHECK_DOWN, 0, 1);
-    ck_assert_int_eq(take(one, 1), PICKER_NONE);
 }
 END_TEST
 
@@ -289,126 +270,6 @@ START_TEST(the_strategy_is_told_of_bound_requests_too)
 }
 END_TEST
 
-/* Weights: slow start and shares, as the strategy sees them. */
-
-static void expect_weights(struct tally *tally, uint64_t now_ms, unsigned first, unsigned second)
-{
-    serve(one, FAIRLEAD_OK, now_ms);
-    ck_assert_msg(tally->effective[0] == first && tally->effective[1] == second,
-                  "at %u ms: %u, %u instead of %u, %u", (unsigned)now_ms, tally->effective[0],
-                  tally->effective[1], first, second);
-    ck_assert_int_eq(tally->full_weights,
-                     first == servers[0].weight * 256 && second == servers[1].weight * 256);
-}
-
-START_TEST(a_server_that_returns_comes_to_its_weight_slowly)
-{
-    static const struct {
-        uint64_t at_ms;
-        unsigned weight;
-    } ramp[] = {{1000, 1},   {1100, 51},  {1250, 128}, {1500, 256},
-                {1750, 384}, {1999, 512}, {2000, 512}, {9000, 512}};
-    struct tally *tally = open_tally();
-
-    servers[1].weight = 2;
-    servers[1].slow_start_ms = 1000;
-    start(2);
-    expect_weights(tally, 1, 256, 512); /* not at the start of the process */
-    change(1, SERVER_CHECK_DOWN, 0, 500);
-    change(1, 0, SERVER_CHECK_DOWN, 1000);
-    for (size_t i = 0; i < sizeof ramp / sizeof *ramp; i++)
-        expect_weights(tally, ramp[i].at_ms, 256, ramp[i].weight);
-}
-END_TEST
-
-START_TEST(the_ramp_goes_up_step_by_step)
-{
-    struct tally *tally = open_tally();
-    unsigned before = 0;
-
-    servers[1].weight = 100;
-    servers[1].slow_start_ms = 60000;
-    start(2);
-    change(1, SERVER_DOWN, 0, 1);
-    change(1, 0, SERVER_DOWN, 1000);
-    for (uint64_t now_ms = 1000; now_ms <= 62000; now_ms += 7) {
-        uint64_t passed = now_ms - 1000, ideal = passed < 60000 ? 25600 * passed / 60000 : 25600;
-
-        serve(one, FAIRLEAD_OK, now_ms);
-        ck_assert_uint_ge(tally->effective[1], before);
-        ck_assert_uint_le(tally->effective[1], ideal + 2);
-        ck_assert_uint_ge(tally->effective[1] + 260,
-                          ideal); /* a hundredth, and what lies between two looks */
-        before = tally->effective[1];
-    }
-    ck_assert_uint_eq(before, 25600);
-}
-END_TEST
-
-START_TEST(a_pool_that_all_is_in_its_slow_start_has_full_weights)
-{
-    struct tally *tally = open_tally();
-
-    servers[0].slow_start_ms = servers[1].slow_start_ms = 1000;
-    start(2);
-    change(0, SERVER_CHECK_DOWN, 0, 1);
-    change(1, SERVER_CHECK_DOWN, 0, 1);
-    change(0, 0, SERVER_CHECK_DOWN, 1000);
-    change(1, 0, SERVER_CHECK_DOWN, 1000);
-    expect_weights(tally, 1000, 256, 256);
-    expect_weights(tally, 1500, 256, 256);
-    change(1, SERVER_CHECK_DOWN, 0, 1500);
-    change(1, 0, SERVER_CHECK_DOWN, 1600);
-    expect_weights(tally, 1799, 256, 64); /* 0.8 and 0.2: one to four */
-    expect_weights(tally, 2600, 256, 256);
-}
-END_TEST
-
-START_TEST(a_trial_that_succeeds_begins_a_slow_start)
-{
-    servers[1].slow_start_ms = 10000;
-    start(2);
-    ck_assert(fail_server(one, 1, 1000));
-    take_server(one, 1, 11000);
-    ck_assert_int_eq(end(one, 1, FAIRLEAD_OK, 11000), PICKER_RETURNED);
-    ck_assert_int_le(share(one, 1, 11001), 2);
-    ck_assert_int_eq(share(two, 1, 21000), 50);
-}
-END_TEST
-
-START_TEST(an_agents_share_is_a_part_of_the_weight)
-{
-    struct tally *tally = open_tally();
-
-    servers[1].weight = 4;
-    servers[1].slow_start_ms = 1000;
-    start(2);
-    pool_set_share(pool, pool_server(pool, 1), 50);
-    expect_weights(tally, 1, 256, 512);
-    pool_set_share(pool, pool_server(pool, 1), 1);
-    expect_weights(tally, 1, 256, 10);
-    pool_set_share(pool, pool_server(pool, 1), 50);
-    change(1, SERVER_CHECK_DOWN, 0, 2);
-    change(1, 0, SERVER_CHECK_DOWN, 1000);
-    expect_weights(tally, 1499, 256, 256); /* half of it, half way up */
-    pool_set_share(pool, pool_server(pool, 0), 50);
-    expect_weights(tally, 3000, 256, 1024); /* all have as much of theirs */
-    pool_set_share(pool, pool_server(pool, 0), 100);
-    pool_set_share(pool, pool_server(pool, 1), 100);
-    expect_weights(tally, 3000, 256, 1024);
-}
-END_TEST
-
-START_TEST(effective_weights_are_0_to_weight_times_one)
-{
-    struct tally *tally = open_tally();
-
-    servers[1].weight = 0;
-    start(2);
-    expect_weights(tally, 1, 256, 0);
-}
-END_TEST
-
 /* Limits. */
 
 START_TEST(full_is_not_none)
@@ -464,7 +325,7 @@ static void hold(int server)
 
 static void hammer(unsigned number)
 {
-    struct picker *picker = picker_create(pool, number);
+    struct picker *picker = picker_of_thread(number);
     int mine[8];
     uint64_t seed = 88172645463325252u + number;
 
@@ -485,7 +346,6 @@ static void hammer(unsigned number)
                 hold(*server);
         }
     }
-    picker_destroy(picker);
 }
 
 START_TEST(max_conns_is_exact_over_all_workers)
@@ -513,14 +373,13 @@ END_TEST
  * balance all the same. */
 static void keep_books(unsigned number)
 {
-    struct picker *picker = picker_create(pool, number);
+    struct picker *picker = picker_of_thread(number);
     uint64_t seed = 88172645463325252u + number, now_ms = 1;
 
     for (int i = 0; i < N_ROUNDS; i++) {
         now_ms += next_random(&seed) % 2;
         serve(picker, next_random(&seed) % 3, now_ms);
     }
-    picker_destroy(picker);
 }
 
 START_TEST(every_pick_of_the_strategy_gets_one_outcome)
@@ -550,19 +409,13 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, requests_in_flight_and_picks_are_counted);
     tcase_add_test(tcase, the_strategy_learns_the_outcome_of_every_pick);
     tcase_add_test(tcase, a_request_stays_in_flight_after_its_outcome_until_it_is_released);
-    tcase_add_loop_test(tcase, a_server_leaves_with_any_flag_and_returns_without_at_once, 0, 7);
+    tcase_add_loop_test(tcase, a_server_leaves_with_any_flag_and_returns_without_at_once, 0, N_OUT_FLAGS);
+    tcase_add_test(tcase, a_first_verdict_changes_nothing_for_requests);
     tcase_add_test(tcase, one_flag_of_several_keeps_a_server_out);
-    tcase_add_test(tcase, weight_0_gets_only_what_is_bound_to_it);
     tcase_add_test(tcase, promotion_tells_its_edges_once);
     tcase_add_loop_test(tcase, a_bound_request_gets_its_server_or_the_strategys_choice, 0,
                         (int)(sizeof obstacles / sizeof *obstacles));
     tcase_add_test(tcase, the_strategy_is_told_of_bound_requests_too);
-    tcase_add_test(tcase, a_server_that_returns_comes_to_its_weight_slowly);
-    tcase_add_test(tcase, the_ramp_goes_up_step_by_step);
-    tcase_add_test(tcase, a_pool_that_all_is_in_its_slow_start_has_full_weights);
-    tcase_add_test(tcase, a_trial_that_succeeds_begins_a_slow_start);
-    tcase_add_test(tcase, an_agents_share_is_a_part_of_the_weight);
-    tcase_add_test(tcase, effective_weights_are_0_to_weight_times_one);
     tcase_add_test(tcase, full_is_not_none);
     tcase_add_test(tcase, backups_take_what_the_full_primaries_cannot);
     tcase_add_test(tcase, max_conns_is_exact_over_all_workers);

@@ -11,6 +11,8 @@
 
 #include "modules.h"
 
+#define N_WORKERS 2
+
 static struct server_spec servers[POOL_SERVERS_MAX + 1];
 static struct pool_spec spec;
 static struct pool *pool;
@@ -34,7 +36,7 @@ static void setup(void)
 
 static void expect_refused(int result, const char *part)
 {
-    int got = pool_create(&spec, &pool, error, sizeof error);
+    int got = pool_create(&spec, N_WORKERS, NULL, &pool, error, sizeof error);
 
     ck_assert_msg(got == result, "%d instead of %d: %s", got, result, error);
     ck_assert_msg(strstr(error, part) != NULL, "no \"%s\" in: %s", part, error);
@@ -43,8 +45,20 @@ static void expect_refused(int result, const char *part)
 
 static void create(void)
 {
-    int result = pool_create(&spec, &pool, error, sizeof error);
+    int result = pool_create(&spec, N_WORKERS, NULL, &pool, error, sizeof error);
     ck_assert_msg(result == 0, "%s", error);
+}
+
+static void destroy(void)
+{
+    struct server_state *states = pool_put(pool);
+
+    while (states) {
+        struct server_state *next = states->next;
+
+        server_state_free(states);
+        states = next;
+    }
 }
 
 START_TEST(balances_by_round_robin_unless_told_otherwise)
@@ -52,13 +66,13 @@ START_TEST(balances_by_round_robin_unless_told_otherwise)
     create();
     ck_assert_str_eq(pool_strategy(pool), "round_robin");
     ck_assert_uint_eq(pool_key_kind(pool), 0);
-    pool_destroy(pool);
+    destroy();
     spec.balance = "rendezvous";
     spec.balancers_dir = modules_dir;
     create();
     ck_assert_str_eq(pool_strategy(pool), "rendezvous");
     ck_assert_uint_eq(pool_key_kind(pool), FAIRLEAD_KEYED);
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -94,7 +108,7 @@ START_TEST(copies_everything_it_keeps)
     ck_assert_str_eq(server->route, "r");
     ck_assert_uint_eq(server_flags(server), SERVER_DOWN | SERVER_DRAIN);
     ck_assert(!server->backup);
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -108,7 +122,7 @@ START_TEST(keeps_the_order_of_the_configuration_over_both_tiers)
     for (uint32_t i = 0; i < 3; i++)
         ck_assert_uint_eq(pool_server(pool, i)->index, i);
     ck_assert(pool_server(pool, 0)->backup && !pool_server(pool, 1)->backup);
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -116,14 +130,18 @@ START_TEST(gives_the_words_of_each_server_lines_of_their_own)
 {
     create();
     for (size_t i = 0; i < 3; i++) {
-        const struct server *server = pool_server(pool, i);
+        const struct server_state *state = pool_server(pool, i)->state;
 
-        ck_assert_uint_eq((uintptr_t)server % 64, 0);
-        ck_assert_uint_eq((uintptr_t)&server->picked % 64, 0); /* written with every request */
-        ck_assert_uint_eq((uintptr_t)&server->flags % 64, 0);  /* read with every request, seldom written */
-        ck_assert_uint_ge((uintptr_t)&server->flags - (uintptr_t)&server->picked, 64);
+        ck_assert_uint_eq((uintptr_t)state % 64, 0);
+        ck_assert_uint_eq((uintptr_t)&state->picked % 64, 0); /* written with every request */
+        ck_assert_uint_eq((uintptr_t)&state->flags % 64, 0);  /* read with every request, seldom written */
+        ck_assert_uint_ge((uintptr_t)&state->flags - (uintptr_t)&state->picked, 64);
+        for (size_t worker = 0; worker < N_WORKERS; worker++)
+            ck_assert_uint_eq((uintptr_t)&state->links[worker] % 64, 0); /* written by one worker */
+        ck_assert_uint_eq((uintptr_t)pool_server(pool, 0)->state->in_flight % 64, 0);
+        ck_assert_ptr_eq(state->in_flight, pool_server(pool, 0)->state->in_flight + i); /* side by side */
     }
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -135,7 +153,7 @@ START_TEST(refuses_too_few_and_too_many_servers)
     expect_refused(-EINVAL, "1 to 1024");
     spec.n_servers = POOL_SERVERS_MAX;
     create();
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -146,10 +164,22 @@ START_TEST(refuses_a_weight_out_of_range)
     expect_refused(-EINVAL, "65536 is not in 0 to 65535");
     servers[1].weight = 0;
     create();
-    pool_destroy(pool);
+    destroy();
     servers[1].weight = 65535;
     create();
-    pool_destroy(pool);
+    destroy();
+}
+END_TEST
+
+START_TEST(refuses_a_share_above_the_whole)
+{
+    servers[1].share = 101;
+    expect_refused(-EINVAL, "share 101 is above 100 percent");
+    servers[1].share = 100;
+    create();
+    ck_assert_uint_eq(pool_server(pool, 0)->share, SHARE_WHOLE);
+    ck_assert_uint_eq(pool_server(pool, 1)->share, SHARE_WHOLE);
+    destroy();
 }
 END_TEST
 
@@ -159,7 +189,7 @@ START_TEST(refuses_more_failures_than_it_can_remember)
     expect_refused(-EINVAL, "max_fails 1001 not in 0 to 1000");
     servers[1].max_fails = POOL_FAILS_MAX;
     create();
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -174,7 +204,7 @@ START_TEST(accepts_a_pool_whose_servers_are_all_down)
 {
     servers[0].down = servers[1].down = servers[2].down = true;
     create();
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -196,7 +226,7 @@ START_TEST(passes_on_what_the_strategy_says_and_destroys_the_other_plan)
     expect_refused(-EINVAL, "one tier is enough");
     spec.n_servers = 2;
     create();
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -212,7 +242,7 @@ START_TEST(holds_options_to_their_range)
     expect_refused(-EINVAL, "first_free_limit is 65536");
     limit = 65535;
     create();
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
@@ -251,7 +281,7 @@ static void *go_out_and_in(void *argument)
 
 START_TEST(threads_that_change_flags_together_leave_the_right_promotion)
 {
-    uint32_t flags[] = {SERVER_ABSENT, SERVER_CHECK_DOWN};
+    uint32_t flags[] = {SERVER_DOWN, SERVER_CHECK_DOWN};
     pthread_t threads[2];
 
     create();
@@ -260,13 +290,24 @@ START_TEST(threads_that_change_flags_together_leave_the_right_promotion)
     for (size_t i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
     ck_assert_uint_eq(n_wrong, 0);
-    pool_destroy(pool);
+    destroy();
 }
 END_TEST
 
-START_TEST(may_destroy_nothing)
+START_TEST(has_a_picker_for_each_worker)
 {
-    pool_destroy(NULL);
+    create();
+    ck_assert_ptr_nonnull(pool_picker(pool, 0));
+    ck_assert_ptr_nonnull(pool_picker(pool, 1));
+    ck_assert_ptr_ne(pool_picker(pool, 0), pool_picker(pool, 1));
+    destroy();
+}
+END_TEST
+
+START_TEST(may_put_nothing)
+{
+    ck_assert_ptr_null(pool_put(NULL));
+    server_state_free(NULL);
 }
 END_TEST
 
@@ -284,6 +325,7 @@ int main(void)
     tcase_add_test(tcase, gives_the_words_of_each_server_lines_of_their_own);
     tcase_add_test(tcase, refuses_too_few_and_too_many_servers);
     tcase_add_test(tcase, refuses_a_weight_out_of_range);
+    tcase_add_test(tcase, refuses_a_share_above_the_whole);
     tcase_add_test(tcase, refuses_more_failures_than_it_can_remember);
     tcase_add_test(tcase, refuses_a_pool_of_backups_only);
     tcase_add_test(tcase, accepts_a_pool_whose_servers_are_all_down);
@@ -291,7 +333,8 @@ int main(void)
     tcase_add_test(tcase, passes_on_what_the_strategy_says_and_destroys_the_other_plan);
     tcase_add_test(tcase, holds_options_to_their_range);
     tcase_add_test(tcase, threads_that_change_flags_together_leave_the_right_promotion);
-    tcase_add_test(tcase, may_destroy_nothing);
+    tcase_add_test(tcase, has_a_picker_for_each_worker);
+    tcase_add_test(tcase, may_put_nothing);
     suite_add_tcase(suite, tcase);
 
     SRunner *runner = srunner_create(suite);

@@ -24,7 +24,7 @@ static void leave_server(void)
 {
     ck_assert_int_eq(picker_outcome(others, 0, FAIRLEAD_OK, 0, 1), PICKER_NO_NEWS);
     picker_release(others, 0);
-    queue_place_freed(services[0], fake_config->groups[0]);
+    queue_place_freed(snapshot->lines[0]);
 }
 
 static void setup(void)
@@ -66,7 +66,7 @@ START_TEST(first_come_first_served_over_all_workers)
         for (int i = served + 1; i < 5; i++)
             ck_assert_int_eq(state_of(clients[i]), EXCHANGE_QUEUED);
     }
-    ck_assert(!queue_is_waited_in(services[0], fake_config->groups[0]));
+    ck_assert(!queue_is_waited_in(clients[4]->exchange));
 }
 END_TEST
 
@@ -188,7 +188,7 @@ START_TEST(clients_may_go_in_any_order)
     read_letters();
     ck_assert_int_eq(state_of(clients[1]), EXCHANGE_CONNECTING);
     ck_assert_int_eq(state_of(clients[3]), EXCHANGE_CONNECTING);
-    ck_assert(!queue_is_waited_in(services[0], fake_config->groups[0]));
+    ck_assert(!queue_is_waited_in(clients[1]->exchange));
 }
 END_TEST
 
@@ -196,9 +196,95 @@ START_TEST(without_a_server_in_service_they_are_answered_503)
 {
     struct client *client = expect_queued(0);
 
-    pool_change_flags(fake_config->pools[0], pool_server(fake_config->pools[0], 0), SERVER_CHECK_DOWN, 0, 1);
+    pool_change_flags(snapshot->pools[0], pool_server(snapshot->pools[0], 0), SERVER_CHECK_DOWN, 0, 1);
     bench_time(1060);
     ck_assert_int_eq(answered(client), 503);
+}
+END_TEST
+
+/* The same as before in other memory, or with a location in the way: as a reload reads it. */
+static const char *const rereads[] = {
+    NULL, configuration,
+    "workers = 3; upstreams: { web: { queue: { size = 5; timeout = \"10s\"; };"
+    "  servers = ( { address = \"127.0.0.1:9\"; max_conns = 2; } ); }; };"
+    "sites = ( { locations = ( { path = \"/\"; respond: { }; }, { path = \"/x\"; proxy_pass = \"http://web\"; } ); } );"};
+
+static struct loaded *reread(const char *text)
+{
+    struct loaded *loaded;
+
+    if (!text)
+        return loaded_get(snapshot->loaded);
+    ck_assert_msg(fake_load(text) == 0, "%s", fake_findings);
+    loaded = loaded_create(fake_config);
+    fake_config = NULL;
+    return loaded;
+}
+
+/* Another snapshot, with one server more in the pool. */
+static struct snapshot *add_server(struct loaded *loaded)
+{
+    const struct pool_spec *had = pool_settings(snapshot->pools[0]);
+    struct server_spec servers[2] = {had->servers[0], had->servers[0]};
+    struct pool_spec spec = *had;
+    struct pool *pool;
+    struct snapshot_parts parts = {.loaded = loaded,
+                                   .pools = &pool,
+                                   .listeners = snapshot->listeners,
+                                   .workers = bench_workers,
+                                   .n_workers = n_services,
+                                   .secret = (const uint8_t[SNAPSHOT_SECRET_SIZE]){1}};
+    struct snapshot *next;
+    char error[256];
+
+    servers[1].name = "127.0.0.2:9";
+    spec.servers = servers;
+    spec.n_servers = 2;
+    ck_assert_int_eq(pool_create(&spec, BENCH_WORKERS_MAX + 1, snapshot->pools[0], &pool, error, sizeof(error)), 0);
+    ck_assert_int_eq(snapshot_create(&parts, snapshot, &next), 0);
+    pool_commit(pool, snapshot->pools[0], 1000);
+    for (unsigned i = 0; i < n_services; i++)
+        service_follow(bench_workers[i], next);
+    loaded_put(loaded);
+    return next;
+}
+
+START_TEST(who_waits_is_served_by_a_server_that_is_added) /* while running, and by a reload */
+{
+    struct client *first = expect_queued(1), *second = expect_queued(2), *third = expect_queued(0);
+    struct snapshot *before = snapshot;
+
+    snapshot = add_server(reread(rereads[_i]));
+    ck_assert(!snapshot_is_unused(before));
+    bench_time(1000 + 60); /* each looks every 50 ms */
+    read_letters();
+    ck_assert_int_eq(state_of(first), EXCHANGE_CONNECTING);
+    ck_assert_int_eq(state_of(second), EXCHANGE_CONNECTING);
+    ck_assert_str_eq(second->exchange->attempt.tried_last->name, "127.0.0.2:9");
+    ck_assert_int_eq(state_of(third), EXCHANGE_QUEUED); /* it has two places as well */
+    ck_assert(snapshot_is_unused(before)); /* nobody holds the old one any more */
+    ck_assert_ptr_null(snapshot_destroy(before));
+}
+END_TEST
+
+START_TEST(who_waits_stays_with_its_server_where_the_location_is_another_one)
+{
+    struct client *client = expect_queued(1);
+    struct snapshot *before = snapshot;
+
+    snapshot = add_server(reread(rereads[2]));
+    bench_time(1000 + 60);
+    read_letters();
+    ck_assert_int_eq(state_of(client), EXCHANGE_QUEUED);
+    leave_server();
+    read_letters();
+    ck_assert_int_eq(state_of(client), EXCHANGE_CONNECTING);
+    ck_assert_str_eq(client->exchange->attempt.tried_last->name, "127.0.0.1:9");
+    ck_assert(!snapshot_is_unused(before));
+    client_stop_now(client);
+    ck_assert(snapshot_is_unused(before));
+    read_letters();
+    ck_assert_ptr_null(snapshot_destroy(before));
 }
 END_TEST
 
@@ -235,6 +321,8 @@ int main(void)
     tcase_add_test(tests, a_lost_letter_costs_a_moment);
     tcase_add_test(tests, clients_may_go_in_any_order);
     tcase_add_test(tests, without_a_server_in_service_they_are_answered_503);
+    tcase_add_loop_test(tests, who_waits_is_served_by_a_server_that_is_added, 0, 2);
+    tcase_add_test(tests, who_waits_stays_with_its_server_where_the_location_is_another_one);
     tcase_add_test(tests, a_group_without_a_queue_answers_503_at_once);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);

@@ -2,7 +2,7 @@
 /*
  * Tests of the resolver against a name server in a thread of this program. Nothing leaves the loopback.
  */
-#include "upstream/place.h"
+#include "upstream/server_address.h"
 #include "upstream/resolve.h"
 #include "upstream/resolve_records.h"
 

@@ -28,7 +28,7 @@ static void begin(const char *retry)
 
 static const struct server *server_of(size_t index)
 {
-    return pool_server(fake_config->pools[0], index);
+    return pool_server(snapshot->pools[0], index);
 }
 
 static unsigned in_flight(void)
@@ -36,7 +36,7 @@ static unsigned in_flight(void)
     unsigned n = 0;
 
     for (size_t i = 0; i < 3; i++)
-        n += atomic_load(server_of(i)->in_flight);
+        n += atomic_load(server_of(i)->state->in_flight);
     return n;
 }
 
@@ -45,7 +45,7 @@ static uint64_t failures(void)
     uint64_t n = 0;
 
     for (size_t i = 0; i < 3; i++)
-        n += server_of(i)->failed;
+        n += server_of(i)->state->failed;
     return n;
 }
 
@@ -164,7 +164,7 @@ START_TEST(the_budget_is_a_share_of_the_requests)
     }
     ck_assert_int_eq(retried, 50 + 250 / 5 - 1); /* the first request found the budget full already */
     ck_assert_uint_eq(services[0]->counters.retry_budget_empty, 250 - (uint64_t)retried);
-    ck_assert_uint_lt(services[0]->budgets[0], 100);
+    ck_assert_uint_lt(*line_budget(services[0], snapshot->lines[0]), 100);
 }
 END_TEST
 
@@ -175,11 +175,11 @@ START_TEST(quiet_times_save_up_no_more_than_fifty)
         client = send_request(0, GET("/"));
         client_stop_now(client);
     }
-    ck_assert_uint_eq(services[0]->budgets[0], 5000);
+    ck_assert_uint_eq(*line_budget(services[0], snapshot->lines[0]), 5000);
     retry_pay(send_request(0, GET("/"))->exchange);
-    services[0]->budgets[0] = 99;
+    *line_budget(services[0], snapshot->lines[0]) = 99;
     retry_pay(services[0]->first_client->exchange); /* never below nothing */
-    ck_assert_uint_eq(services[0]->budgets[0], 0);
+    ck_assert_uint_eq(*line_budget(services[0], snapshot->lines[0]), 0);
 }
 END_TEST
 
@@ -198,7 +198,7 @@ START_TEST(an_attempt_gives_its_outcome_and_its_place_once)
     attempt_drop(exchange, FAIRLEAD_FAILED);
     attempt_judge(exchange, FAIRLEAD_FAILED);
     ck_assert_uint_eq(in_flight(), 0);
-    ck_assert_uint_eq(server_of(server)->failed, 0);
+    ck_assert_uint_eq(server_of(server)->state->failed, 0);
     ck_assert_ptr_null(exchange->attempt.link);
 }
 END_TEST

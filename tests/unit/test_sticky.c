@@ -217,7 +217,7 @@ START_TEST(another_server_than_the_bound_one_sets_its_own)
     int server = exchange->attempt.server;
 
     memcpy(value, value_of(exchange), sizeof(value));
-    pool_change_flags(fake_config->pools[0], pool_server(fake_config->pools[0], (size_t)server),
+    pool_change_flags(snapshot->pools[0], pool_server(snapshot->pools[0], (size_t)server),
                       SERVER_CHECK_DOWN, 0, 1);
     exchange = ask("/", cookie("Cookie: fairlead=%s\r\n", value));
     ck_assert_int_eq(exchange->attempt.bound, server);

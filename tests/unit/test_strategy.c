@@ -113,7 +113,7 @@ END_TEST
 static const struct {
     const char *name, *part;
 } refused[] = {
-    {"wrong_version", "version 3, and version 2 is needed"},
+    {"wrong_version", "version 4, and version 3 is needed"},
     {"missing_symbol", "no symbol fairlead_balancer"},
     {"wrong_name", "calls itself \"right_name\""},
     {"no_pick", "pick is missing"},

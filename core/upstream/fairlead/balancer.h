@@ -27,7 +27,7 @@
 extern "C" {
 #endif
 
-#define FAIRLEAD_BALANCER_VERSION 2u
+#define FAIRLEAD_BALANCER_VERSION 3u
 
 /* pick's answer when no usable server is there; a normal event, the framework knows what to do. */
 #define FAIRLEAD_NONE (-1)
@@ -43,12 +43,22 @@ struct fairlead_server {
     uint32_t pad;
 };
 
-/* The servers of one tier (primaries, or backups). Immutable; the same for every pick with this plan or state. */
+/*
+ * The servers of one tier (primaries, or backups). Immutable. A plan and what is shared may serve several sets in their life, one
+ * after the other or at once, that have the same `servers` and differ in nothing but where in_flight points: they may keep pointers to servers
+ * and names, and none to the set. State has one set.
+ */
 struct fairlead_set {
     size_t n_servers; /* 1 to 65535 */
     const struct fairlead_server *servers;
-    const atomic_uint *in_flight; /* n_servers entries: requests being served now, over all workers; memory_order_relaxed */
+    const atomic_uint *const *in_flight; /* n_servers entries; see fairlead_in_flight */
 };
+
+/* How many requests the server is serving now, over all workers. */
+static inline unsigned fairlead_in_flight(const struct fairlead_set *set, size_t server)
+{
+    return atomic_load_explicit(set->in_flight[server], memory_order_relaxed);
+}
 
 /* What one pick is given. */
 struct fairlead_pick {

@@ -54,8 +54,11 @@ static inline __attribute__((always_inline)) bool fairlead_least(const struct fa
                                                                  fairlead_load_of *load_of, uint64_t *tied,
                                                                  int *first)
 {
+    /* Copies that nobody else can see: where load_of has been inlined the compiler reads each pointer once, not once for every server. */
+    const struct fairlead_set set = *tier->set;
+    const struct fairlead_tier here = {.set = &set, .plan = tier->plan, .shared = tier->shared, .state = tier->state};
     struct fairlead_least least = {.load = {.load = 1, .capacity = 0}};
-    size_t n_words = (tier->set->n_servers + 63) / 64, n_found = 0;
+    size_t n_words = (set.n_servers + 63) / 64, n_found = 0;
 
     for (size_t word = 0; word < n_words; word++) {
         uint64_t left = pick->usable[word], bits = 0;
@@ -63,11 +66,11 @@ static inline __attribute__((always_inline)) bool fairlead_least(const struct fa
         if (left == ~UINT64_C(0)) {
             /* The usual case in a large pool; without the search for bits it takes less time. */
             for (size_t i = word * 64; i < word * 64 + 64; i++)
-                bits = fairlead_least_offer(&least, i, load_of(tier, pick, i), bits);
+                bits = fairlead_least_offer(&least, i, load_of(&here, pick, i), bits);
         } else {
             for (; left != 0; left &= left - 1) {
                 size_t i = word * 64 + (size_t)__builtin_ctzll(left);
-                bits = fairlead_least_offer(&least, i, load_of(tier, pick, i), bits);
+                bits = fairlead_least_offer(&least, i, load_of(&here, pick, i), bits);
             }
         }
         tied[word] = bits;
