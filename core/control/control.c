@@ -256,6 +256,8 @@ static int timeout_of(const struct control *control, int timeout_ms)
         timeout_ms = upgrade_timeout_ms(control->upgrade, timeout_ms);
     timeout_ms = admin_timeout_ms(control->admin, timeout_ms);
     timeout_ms = notify_watchdog_ms(&control->notify, now_ms(), timeout_ms);
+    if (control->n_rearms > 0 && timeout_ms > (int)CONTROL_REARM_MS)
+        timeout_ms = (int)CONTROL_REARM_MS;
     return editions_timeout_ms(&control->editions, timeout_ms);
 }
 
@@ -269,6 +271,11 @@ static void run_parts(struct control *control)
     if (notify_watchdog(&control->notify, now_ms(), pulse_is_there(&control->pulse, &control->threads)))
         pulse_take(&control->pulse, &control->threads);
     editions_run(&control->editions);
+    if (control->n_rearms > 0 && now_ms() >= control->rearm_ms) {
+        control->n_rearms--;
+        control->rearm_ms = now_ms() + CONTROL_REARM_MS;
+        (void)threads_tell(&control->threads, service_rearm, NULL);
+    }
 }
 
 /* Returns the signal, or 0 after at most `timeout_ms`. What the other parts have to do is done meanwhile. */

@@ -21,7 +21,7 @@
  * reads them after that knows that nobody waits, and sends none (queue.h). */
 #define FAREWELLS    2u
 #define PAUSE_MIN_MS 5u    /* between looks at what was left; each pause is twice the last */
-#define PAUSE_MAX_MS 1000u /* a long response may take hours */
+#define PAUSE_MAX_MS 500u /* a long response may take hours */
 #define ADOPTION_PAUSE_US 100u  /* between looks whether the health thread has adopted a plan */
 #define ADOPTION_TRIES    2000u /* then the workers go on without waiting for it */
 
@@ -347,6 +347,7 @@ static bool end_edition(struct editions *editions, struct edition *edition)
         if (snapshot_say_farewell(edition->snapshot, threads->workers, &edition->told)) {
             edition->farewells++;
             edition->told = 0;
+            editions->pause_ms = PAUSE_MIN_MS; /* it is answered within a turn of the loop */
         }
         return false;
     }

@@ -14,6 +14,9 @@
 
 #include <limits.h>
 
+#define CONTROL_REARMS   8u   /* after an upgrade */
+#define CONTROL_REARM_MS 250u /* between them */
+
 struct control {
     const struct control_options *options;
     struct config *config;       /* until the first edition has it; then of that, for good */
@@ -32,6 +35,8 @@ struct control {
     int signals;
     int wanted;                  /* a signal that the control socket asks for; 0: none */
     uint64_t started_ms;         /* CLOCK_MONOTONIC */
+    unsigned n_rearms;           /* that are left, of a process that took over: the one before stops to accept meanwhile */
+    uint64_t rearm_ms;           /* when the next one is due */
     bool stopping;               /* gracefully */
     bool reload_later;           /* a HUP came during an upgrade */
     bool given_away;             /* a new process goes on with the sockets */

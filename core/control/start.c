@@ -8,6 +8,7 @@
 #include "control/limits.h"
 #include "control/pid_file.h"
 #include "control/privileges.h"
+#include "engine/clock.h"
 #include "engine/log.h"
 
 #include <errno.h>
@@ -129,6 +130,8 @@ static void announce(struct control *control)
         log_write(LOG_WARNING, "the process before this one is gone");
     (void)notify_main_pid(&control->notify, getpid(), "serving");
     log_write(LOG_NOTICE, "took over from the process before this one");
+    control->n_rearms = CONTROL_REARMS;
+    control->rearm_ms = clock_monotonic_ns() / 1000000u + CONTROL_REARM_MS;
     upgrade_gift_destroy(control->gift);
     control->gift = NULL;
 }

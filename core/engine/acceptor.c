@@ -26,7 +26,7 @@ static bool flush(struct actor *actor)
         return acceptor->armed;
     }
     /* The cancellation may find nothing, when the accept has just ended by itself: that does no harm. */
-    if (!wanted && acceptor->armed && !acceptor->cancelling) {
+    if ((!wanted || acceptor->anew) && acceptor->armed && !acceptor->cancelling) {
         acceptor->cancelling = ring_cancel(acceptor->worker->ring, actor, RING_ACCEPT);
         return acceptor->cancelling;
     }
@@ -59,7 +59,7 @@ static void complete(struct actor *actor, const struct completion *completion)
         return;
     }
     if (!completion->more) {
-        acceptor->armed = false;
+        acceptor->armed = acceptor->anew = false;
         ring_mark(acceptor->worker->ring, actor);
     }
     if (result >= 0) {
@@ -98,6 +98,15 @@ void acceptor_pause(struct acceptor *acceptor, bool paused)
     if (acceptor->paused == paused || acceptor->stopped)
         return;
     acceptor->paused = paused;
+    ring_mark(acceptor->worker->ring, &acceptor->actor);
+}
+
+/* Arming begins with an attempt, whoever was woken before. */
+void acceptor_rearm(struct acceptor *acceptor)
+{
+    if (acceptor->stopped || !acceptor->armed)
+        return;
+    acceptor->anew = true;
     ring_mark(acceptor->worker->ring, &acceptor->actor);
 }
 

@@ -67,6 +67,9 @@ static void on_stopped(struct acceptor *acceptor)
 
     listening->accepting = false;
     leave_socket(listening);
+    for (struct listening *other = listening->service->listenings; other; other = other->next)
+        if (other->accepting && other->acceptor.fd == acceptor->fd)
+            acceptor_rearm(&other->acceptor);
 }
 
 static int start(struct service *service, struct listening *listening)
@@ -170,6 +173,37 @@ static const struct snapshot_listener *find(const struct snapshot *snapshot, con
     return NULL;
 }
 
+/* The socket that the snapshot brings is one that this worker still has. */
+static void discard_fresh(struct view *view, int fd)
+{
+    for (struct listening **link = &view->fresh; *link; link = &(*link)->next) {
+        struct listening *fresh = *link;
+
+        if (fresh->acceptor.fd != fd)
+            continue;
+        *link = fresh->next;
+        fresh->next = NULL;
+        listenings_destroy(fresh);
+        return;
+    }
+}
+
+static void show(struct listening *listening, struct view *view, size_t index)
+{
+    listening->view = view;
+    listening->listen = &view->snapshot->config->listens[index];
+}
+
+/* It was to close, and is wanted again. Clients that were told to ask once more at most may ask on. */
+static void keep_open(struct listening *listening, struct view *view, size_t index)
+{
+    timer_stop(&listening->service->worker->timers, &listening->timer);
+    listening->closing = false;
+    view_put(listening->view);
+    show(listening, view, index);
+    discard_fresh(view, listening->acceptor.fd);
+}
+
 void listenings_follow(struct service *service, struct view *view)
 {
     struct listening *next;
@@ -179,16 +213,12 @@ void listenings_follow(struct service *service, struct view *view)
         bool wanted = find(view->snapshot, listening->identity, &index) != NULL;
 
         next = listening->next;
-        if (listening->closing) {
-            /* Heard again, by another listening with the new view: who comes now is that one's. */
-            if (wanted && listening->accepting)
-                acceptor_stop(&listening->acceptor);
-        } else if (wanted) {
-            listening->view = view;
-            listening->listen = &view->snapshot->config->listens[index];
-        } else {
+        if (wanted && !listening->closing)
+            show(listening, view, index);
+        else if (wanted && listening->accepting && !listening->acceptor.stopped)
+            keep_open(listening, view, index);
+        else if (!listening->closing)
             close_listening(listening, false);
-        }
     }
 }
 
@@ -196,6 +226,13 @@ void listenings_close(struct service *service, bool shared)
 {
     for (struct listening *listening = service->listenings; listening; listening = listening->next)
         close_listening(listening, shared);
+}
+
+void listenings_rearm(struct service *service)
+{
+    for (struct listening *listening = service->listenings; listening; listening = listening->next)
+        if (listening->accepting)
+            acceptor_rearm(&listening->acceptor);
 }
 
 void listenings_pause(struct service *service, bool paused)

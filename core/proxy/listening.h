@@ -42,6 +42,8 @@ int listenings_start(struct service *service, struct view *view) __attribute__((
 void listenings_follow(struct service *service, struct view *view);
 /* All of them close. `shared`: another process has the sockets, too. */
 void listenings_close(struct service *service, bool shared);
+/* Another process has stopped to accept from the same sockets, see acceptor_rearm. */
+void listenings_rearm(struct service *service);
 void listenings_pause(struct service *service, bool paused);
 /* Times that accepting failed for want of descriptors or memory, on all sockets. */
 uint64_t listenings_accept_failures(const struct service *service);

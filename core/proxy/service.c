@@ -142,6 +142,12 @@ void service_stop_shared(void *owner, void *argument)
     stop(((struct worker *)owner)->context, true);
 }
 
+void service_rearm(void *owner, void *argument)
+{
+    (void)argument;
+    listenings_rearm(((struct worker *)owner)->context);
+}
+
 void service_stop_now(void *owner, void *argument)
 {
     (void)argument;

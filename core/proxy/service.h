@@ -90,6 +90,8 @@ void service_follow(void *worker, void *argument);
 void service_stop(void *worker, void *argument);
 /* The same where another process has the sockets, too, and takes what waits in their queues. */
 void service_stop_shared(void *worker, void *argument);
+/* Another process has stopped to accept from the same sockets, argument unused: nobody shall wait in their queues for that. */
+void service_rearm(void *worker, void *argument);
 /* Ends now, argument unused. */
 void service_stop_now(void *worker, void *argument);
 /* Argument: struct state_question *, about a server that no pool has any more: closes its idle links, and answers. */

@@ -53,6 +53,12 @@ static void step_pause(struct step *step)
     acceptor_pause(&taker.acceptor, step->flag);
 }
 
+static void step_rearm(struct step *step)
+{
+    (void)step;
+    acceptor_rearm(&taker.acceptor);
+}
+
 static void step_stop_accepting(struct step *step)
 {
     (void)step;
@@ -224,6 +230,21 @@ START_TEST(pausing_and_going_on_in_one_turn_loses_nothing)
 }
 END_TEST
 
+START_TEST(arming_anew_loses_nothing_and_goes_on)
+{
+    int fds[10];
+
+    for (unsigned i = 0; i < 10; i++) {
+        on_worker(step_rearm, (struct step){.n = 0});
+        call_many(&fds[i], 1);
+        on_worker(step_rearm, (struct step){.n = 0});
+        UNTIL_SEEN(see_taker(), it.n_taken == i + 1);
+    }
+    UNTIL_SEEN(see_taker(), it.acceptor.armed && !it.acceptor.anew);
+    hang_up(fds, 10);
+}
+END_TEST
+
 START_TEST(an_owner_that_pauses_in_the_callback_still_gets_all)
 {
     int fds[4];
@@ -360,6 +381,7 @@ int main(void)
     tcase_add_loop_test(tests, it_can_be_stopped_and_paused_while_it_backs_off, 0, 2);
     tcase_add_test(tests, while_it_pauses_connections_wait_in_the_kernel);
     tcase_add_test(tests, pausing_and_going_on_in_one_turn_loses_nothing);
+    tcase_add_test(tests, arming_anew_loses_nothing_and_goes_on);
     tcase_add_test(tests, an_owner_that_pauses_in_the_callback_still_gets_all);
     tcase_add_test(tests, after_a_stop_the_socket_is_left_to_others);
     tcase_add_loop_test(tests, a_stop_loses_no_connection_that_the_kernel_had_handed_out, 0, 4);
