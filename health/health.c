@@ -16,11 +16,6 @@
 #define ACTORS_KEPT   16u  /* of the ring: the mailbox, and some to spare */
 #define STOP_RETRY_US 1000 /* a full mailbox is tried again */
 
-static uint64_t clock_ms(void)
-{
-    return clock_monotonic_ns() / 1000000u;
-}
-
 /* On the health thread. The first checks of the pools stand between each other, not on each other. */
 static int start(struct worker *worker)
 {
@@ -110,7 +105,7 @@ int health_create(const struct health_config *config, struct health **result)
         return error;
     }
     for (size_t i = 0; i < health->set.n_watches; i++)
-        watch_begin(&health->set.watches[i], health, clock_ms());
+        watch_begin(&health->set.watches[i], health, clock_monotonic_ms());
     *result = health;
     return 0;
 }

@@ -63,11 +63,6 @@ const struct admin_host *admin_host(const struct admin *admin)
     return &admin->host;
 }
 
-static uint64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000u;
-}
-
 static int watch(const struct admin *admin, int operation, int fd, uint32_t events, uint32_t about)
 {
     struct epoll_event event = {.events = events, .data.u32 = about};
@@ -132,7 +127,7 @@ static void write_reply(struct admin *admin, struct connection *connection)
         if (n <= 0)
             break;
         connection->sent += (size_t)n;
-        connection->deadline_ms = now_ms() + ADMIN_PATIENCE_MS;
+        connection->deadline_ms = clock_monotonic_ms() + ADMIN_PATIENCE_MS;
     }
     close_connection(admin, connection);
 }
@@ -142,7 +137,7 @@ static void begin_writing(struct admin *admin, struct connection *connection)
 {
     connection->state = WRITING;
     connection->sent = 0;
-    connection->deadline_ms = now_ms() + ADMIN_PATIENCE_MS;
+    connection->deadline_ms = clock_monotonic_ms() + ADMIN_PATIENCE_MS;
     if (watch(admin, EPOLL_CTL_MOD, connection->fd, EPOLLOUT, (uint32_t)(connection - admin->connections)) != 0)
         close_connection(admin, connection);
     else
@@ -192,7 +187,7 @@ static bool begin_survey(struct admin *admin, struct connection *connection)
     }
     survey_post(connection->survey, view.workers);
     connection->state = ASKING;
-    connection->deadline_ms = now_ms() + ADMIN_ANSWER_MS;
+    connection->deadline_ms = clock_monotonic_ms() + ADMIN_ANSWER_MS;
     (void)watch(admin, EPOLL_CTL_MOD, connection->fd, 0, (uint32_t)(connection - admin->connections));
     if (survey_is_over(connection->survey))
         end_survey(admin, connection);
@@ -246,7 +241,7 @@ static void accept_one(struct admin *admin, int fd)
     connection->fd = fd;
     connection->number = admin->n_accepted++;
     connection->len = 0;
-    connection->deadline_ms = now_ms() + ADMIN_PATIENCE_MS;
+    connection->deadline_ms = clock_monotonic_ms() + ADMIN_PATIENCE_MS;
     admin->n_connections++;
     if (watch(admin, EPOLL_CTL_ADD, fd, EPOLLIN, (uint32_t)(connection - admin->connections)) != 0)
         close_connection(admin, connection);
@@ -257,7 +252,7 @@ static bool is_silent(const struct connection *connection, uint64_t grace_ms)
 {
     char byte;
 
-    return connection->state == READING && now_ms() >= connection->deadline_ms - ADMIN_PATIENCE_MS + grace_ms &&
+    return connection->state == READING && clock_monotonic_ms() >= connection->deadline_ms - ADMIN_PATIENCE_MS + grace_ms &&
            recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
@@ -303,13 +298,13 @@ static int accept_fd(struct admin *admin)
 /* The listener stays readable, so that not waiting for something else would be a loop. */
 static void pause_accepting(struct admin *admin)
 {
-    admin->retry_ms = now_ms() + ADMIN_RETRY_MS;
+    admin->retry_ms = clock_monotonic_ms() + ADMIN_RETRY_MS;
     set_accepting(admin, false);
 }
 
 static void retry_accepting(struct admin *admin)
 {
-    if (admin->retry_ms == 0 || now_ms() < admin->retry_ms)
+    if (admin->retry_ms == 0 || clock_monotonic_ms() < admin->retry_ms)
         return;
     admin->retry_ms = 0;
     fill_reserve(admin);
@@ -379,7 +374,7 @@ static void on_event(struct admin *admin, const struct epoll_event *event)
 
 static void expire(struct admin *admin)
 {
-    uint64_t now = now_ms();
+    uint64_t now = clock_monotonic_ms();
 
     for (unsigned i = 0; i < ADMIN_CLIENTS_MAX; i++) {
         struct connection *connection = &admin->connections[i];
@@ -414,7 +409,7 @@ int admin_fd(const struct admin *admin)
 
 int admin_timeout_ms(const struct admin *admin, int most_ms)
 {
-    uint64_t now = now_ms(), soonest = now + (uint64_t)most_ms;
+    uint64_t now = clock_monotonic_ms(), soonest = now + (uint64_t)most_ms;
 
     if (admin && admin->retry_ms > 0 && admin->retry_ms < soonest)
         soonest = admin->retry_ms;

@@ -159,7 +159,7 @@ static void print_heads(struct reply *reply, unsigned flags)
 
 static void print_pool(struct reply *reply, const struct pool *pool, void (*print)(struct reply *reply, const struct row *row))
 {
-    uint64_t now_ms = clock_monotonic_ns() / 1000000u;
+    uint64_t now_ms = clock_monotonic_ms();
     struct row row = {.pool = pool};
 
     for (size_t i = 0; i < pool_n_servers(pool); i++) {

@@ -87,7 +87,7 @@ static uint64_t sum_of(const struct status *status, const char *name)
 static void read_status(struct admin *admin, const struct survey *survey, struct status *status)
 {
     const struct admin_host *host = admin_host(admin);
-    uint64_t now_ms = clock_monotonic_ns() / 1000000u;
+    uint64_t now_ms = clock_monotonic_ms();
 
     *status = (struct status){0};
     host->view(host->context, &status->view);

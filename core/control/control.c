@@ -26,11 +26,6 @@
 #define STOP_TICK_MS 25   /* the same during a stop */
 #define EXPORT_SLACK 1024u /* bytes by which the lines of a pool may grow while they are written */
 
-static uint64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000u;
-}
-
 /* Findings are whole lines. */
 static int load(struct control *control)
 {
@@ -47,7 +42,7 @@ static int load(struct control *control)
 
 static void init(struct control *control, const struct control_options *options)
 {
-    *control = (struct control){.options = options, .signals = -1, .started_ms = now_ms()};
+    *control = (struct control){.options = options, .signals = -1, .started_ms = clock_monotonic_ms()};
     control->serving = (struct serving){.options = options, .threads = &control->threads, .editions = &control->editions};
     editions_init(&control->editions, &control->threads);
 }
@@ -255,7 +250,7 @@ static int timeout_of(const struct control *control, int timeout_ms)
     if (control->upgrade)
         timeout_ms = upgrade_timeout_ms(control->upgrade, timeout_ms);
     timeout_ms = admin_timeout_ms(control->admin, timeout_ms);
-    timeout_ms = notify_watchdog_ms(&control->notify, now_ms(), timeout_ms);
+    timeout_ms = notify_watchdog_ms(&control->notify, clock_monotonic_ms(), timeout_ms);
     if (control->n_rearms > 0 && timeout_ms > (int)CONTROL_REARM_MS)
         timeout_ms = (int)CONTROL_REARM_MS;
     return editions_timeout_ms(&control->editions, timeout_ms);
@@ -268,12 +263,12 @@ static void run_parts(struct control *control)
     if (control->upgrade)
         run_upgrade(control);
     admin_run(control->admin);
-    if (notify_watchdog(&control->notify, now_ms(), pulse_is_there(&control->pulse, &control->threads)))
+    if (notify_watchdog(&control->notify, clock_monotonic_ms(), pulse_is_there(&control->pulse, &control->threads)))
         pulse_take(&control->pulse, &control->threads);
     editions_run(&control->editions);
-    if (control->n_rearms > 0 && now_ms() >= control->rearm_ms) {
+    if (control->n_rearms > 0 && clock_monotonic_ms() >= control->rearm_ms) {
         control->n_rearms--;
-        control->rearm_ms = now_ms() + CONTROL_REARM_MS;
+        control->rearm_ms = clock_monotonic_ms() + CONTROL_REARM_MS;
         (void)threads_tell(&control->threads, service_rearm, NULL);
     }
 }
@@ -364,7 +359,7 @@ static void give_up_upgrade(struct control *control)
 
 static void stop_gracefully(struct control *control)
 {
-    uint64_t deadline_ms = now_ms() + editions_current(&control->editions)->config->shutdown_timeout_ms;
+    uint64_t deadline_ms = clock_monotonic_ms() + editions_current(&control->editions)->config->shutdown_timeout_ms;
 
     control->stopping = true;
     serving_stop(&control->serving);
@@ -374,7 +369,7 @@ static void stop_gracefully(struct control *control)
     while (!threads_have_ended(&control->threads)) {
         int signal = next_signal(control, STOP_TICK_MS);
 
-        if (is_fast_stop(signal) || now_ms() > deadline_ms) {
+        if (is_fast_stop(signal) || clock_monotonic_ms() > deadline_ms) {
             log_write(LOG_NOTICE, "stopping at once reason=%s", is_fast_stop(signal) ? "signal" : "shutdown_timeout");
             return;
         }

@@ -51,15 +51,10 @@ struct closing {
     struct closing *next;
 };
 
-static uint64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000u;
-}
-
 static void look_soon(struct editions *editions)
 {
     editions->pause_ms = PAUSE_MIN_MS;
-    editions->due_ms = now_ms() + PAUSE_MIN_MS;
+    editions->due_ms = clock_monotonic_ms() + PAUSE_MIN_MS;
 }
 
 void editions_init(struct editions *editions, struct threads *threads)
@@ -200,14 +195,9 @@ void edition_discard(struct editions *editions, struct edition *edition)
 
 static struct pool *find_pool(const struct snapshot *snapshot, const char *name, size_t hint)
 {
-    if (!snapshot)
-        return NULL;
-    if (hint < snapshot->n_groups && strcmp(pool_name(snapshot->pools[hint]), name) == 0)
-        return snapshot->pools[hint];
-    for (size_t i = 0; i < snapshot->n_groups; i++)
-        if (strcmp(pool_name(snapshot->pools[i]), name) == 0)
-            return snapshot->pools[i];
-    return NULL;
+    size_t i = snapshot ? snapshot_find_group(snapshot, name, hint) : 0;
+
+    return snapshot && i < snapshot->n_groups ? snapshot->pools[i] : NULL;
 }
 
 static void commit_pools(const struct snapshot *snapshot, const struct snapshot *before)
@@ -216,16 +206,13 @@ static void commit_pools(const struct snapshot *snapshot, const struct snapshot 
         struct pool *previous = find_pool(before, pool_name(snapshot->pools[i]), i);
 
         if (previous != snapshot->pools[i])
-            pool_commit(snapshot->pools[i], previous, now_ms());
+            pool_commit(snapshot->pools[i], previous, clock_monotonic_ms());
     }
 }
 
 static bool has_listener(const struct edition *edition, const struct listener *listener)
 {
-    for (size_t i = 0; edition && i < edition->n_listeners; i++)
-        if (edition->listeners[i] == listener)
-            return true;
-    return false;
+    return edition && snapshot_find_listener(edition->snapshot, listener) < edition->snapshot->n_listeners;
 }
 
 /*
@@ -439,7 +426,7 @@ static void end_editions(struct editions *editions)
 
 int editions_timeout_ms(const struct editions *editions, int most_ms)
 {
-    uint64_t now = now_ms();
+    uint64_t now = clock_monotonic_ms();
 
     if (editions->due_ms == 0 || editions->due_ms >= now + (uint64_t)most_ms)
         return most_ms;
@@ -448,7 +435,7 @@ int editions_timeout_ms(const struct editions *editions, int most_ms)
 
 void editions_run(struct editions *editions)
 {
-    uint64_t now = now_ms();
+    uint64_t now = clock_monotonic_ms();
 
     if (editions->due_ms == 0 || now < editions->due_ms)
         return;

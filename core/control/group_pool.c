@@ -50,14 +50,6 @@ int group_pool_make(const struct serving *serving, const struct group *group, co
     return error;
 }
 
-int group_pools_edition(struct serving *serving, struct loaded *loaded, struct pool **pools, struct listener **listeners,
-                          struct edition **edition, char *text, size_t size)
-{
-    struct edition_parts parts = {loaded, pools, listeners};
-
-    return edition_create(serving->editions, &parts, edition, text, size);
-}
-
 void group_pools_put(struct pool **pools, size_t n_pools, struct listener **listeners, size_t n_listeners)
 {
     for (size_t i = 0; pools && i < n_pools; i++)

@@ -23,9 +23,6 @@ int group_pool_make(const struct serving *serving, const struct group *group, co
 /* Logs each change that cannot be applied. */
 extern const struct changes_report group_pool_log;
 
-/* An edition of these, not yet published. Takes pools and listeners in any case (not their arrays). Returns 0, or -errno with a sentence. */
-int group_pools_edition(struct serving *serving, struct loaded *loaded, struct pool **pools, struct listener **listeners,
-                           struct edition **edition, char *text, size_t size) __attribute__((warn_unused_result));
 /* References that no edition came to have; NULL is allowed. */
 void group_pools_put(struct pool **pools, size_t n_pools, struct listener **listeners, size_t n_listeners);
 

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -310,17 +309,6 @@ void listener_hush(struct listener *listener)
             log_write(LOG_WARNING, "cannot keep new connections out address=%s error=\"%s\"", listener->name,
                       strerror(-error));
     }
-}
-
-bool listener_has_waiting(const struct listener *listener)
-{
-    for (unsigned i = 0; i < listener->n_fds; i++) {
-        struct pollfd one = {.fd = listener->fds[i], .events = POLLIN};
-
-        if (poll(&one, 1, 0) == 1 && (one.revents & POLLIN))
-            return true;
-    }
-    return false;
 }
 
 void listeners_give_to(struct listeners *listeners, uid_t user)

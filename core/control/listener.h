@@ -6,8 +6,8 @@
  *
  * Control thread only; workers get numbers of descriptors, which are valid as long as the control thread holds a reference.
  *
- * How an address is given up without losing a connection: listener_hush; the workers go on accepting for LISTENER_GRACE_MS and as long as
- * listener_has_waiting; they stop (acceptor_stop) and say so; listener_put.
+ * How an address is given up without losing a connection: listener_hush; the workers go on accepting for LISTENING_HUSH_MS and until the queue is empty
+ * (proxy/listening.h); they stop and take themselves out of `users`; listener_put.
  */
 #ifndef FAIRLEAD_CONTROL_LISTENER_H
 #define FAIRLEAD_CONTROL_LISTENER_H
@@ -19,7 +19,6 @@
 
 #define LISTENER_NAME_MAX  128u
 #define LISTENER_FDS_MAX   65536u /* sockets of one set */
-#define LISTENER_GRACE_MS  1000   /* how long after a hush a handshake that had begun may take to end */
 
 struct listeners;
 
@@ -61,21 +60,11 @@ void listener_get(struct listener *listener);
 void listener_put(struct listener *listener);
 
 /*
- * Which sockets a worker accepts from. There may be more of them than workers, or fewer: every socket has a worker and every worker has a socket.
- */
-static inline bool listener_is_for(const struct listener *listener, unsigned k, unsigned worker, unsigned n_workers)
-{
-    return k % n_workers == worker || k == worker % listener->n_fds;
-}
-
-/*
  * Lets no new connection in, and loses none that has begun: a first segment (SYN) is dropped, so the client's kernel sends it again after a second and finds
  * who listens then, or nobody; what completes a handshake passes. The file of a unix socket is removed, and who has connected is in the queue.
  * Never for sockets that a new process goes on with after an upgrade: filters belong to the socket, not to the process.
  */
 void listener_hush(struct listener *listener);
-/* Connections wait in the queue of one of the sockets. */
-bool listener_has_waiting(const struct listener *listener);
 
 /* The user that the sockets belong to from now on. Only sockets of one user share a port: so before privileges are dropped. */
 void listeners_give_to(struct listeners *listeners, uid_t user);

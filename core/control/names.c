@@ -37,11 +37,6 @@ struct names {
     const struct wanted_list ***lists; /* owned; per group, NULL where it has no names; then per member */
 };
 
-static uint64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000u;
-}
-
 static const char *pool_of(const struct name *name)
 {
     return name->group->spec.name;
@@ -61,7 +56,7 @@ static uint64_t pause_ms(const struct name *name)
 static void on_failure(struct name *name, const char *reason)
 {
     name->n_failures++;
-    name->due_ms = now_ms() + pause_ms(name);
+    name->due_ms = clock_monotonic_ms() + pause_ms(name);
     if (name->n_failures == 1)
         log_write(LOG_WARNING,
                   "name cannot be resolved, it keeps what it has pool=%s name=%s reason=\"%s\" addresses=%zu",
@@ -140,7 +135,7 @@ static void on_records(struct name *name, const struct resolve_answer *answer)
     if (answer->partial)
         wanted_keep(list, had);
     name->due_ms =
-        now_ms() + (answer->partial && answer->ttl_ms > NAMES_PAUSE_MAX_MS ? NAMES_PAUSE_MAX_MS : answer->ttl_ms);
+        clock_monotonic_ms() + (answer->partial && answer->ttl_ms > NAMES_PAUSE_MAX_MS ? NAMES_PAUSE_MAX_MS : answer->ttl_ms);
     if (name->n_failures > 0)
         log_write(LOG_NOTICE, "name is resolved again pool=%s name=%s tries=%u", pool_of(name),
                   name->named->host, name->n_failures + 1);
@@ -192,7 +187,7 @@ static int init_name(struct names *names, struct name *name, const struct group 
     uint32_t ttl_ms =
         named->partial && named->ttl_ms > NAMES_PAUSE_MAX_MS ? NAMES_PAUSE_MAX_MS : named->ttl_ms;
 
-    *name = (struct name){.names = names, .named = named, .group = group, .member = member, .due_ms = now_ms() + ttl_ms};
+    *name = (struct name){.names = names, .named = named, .group = group, .member = member, .due_ms = clock_monotonic_ms() + ttl_ms};
     name->query = (struct resolve_query){
         .host = named->host, .port = named->port, .srv = named->srv, .done = on_answer, .context = name};
     if (init_lists(name) != 0)
@@ -294,7 +289,7 @@ int names_fd(const struct names *names)
 int names_timeout_ms(const struct names *names, int most_ms)
 {
     int resolver_ms = resolver_timeout_ms(names->resolver);
-    uint64_t now = now_ms(), due = now + (uint64_t)most_ms;
+    uint64_t now = clock_monotonic_ms(), due = now + (uint64_t)most_ms;
 
     if (resolver_ms >= 0 && resolver_ms < most_ms)
         due = now + (uint64_t)resolver_ms;
@@ -306,7 +301,7 @@ int names_timeout_ms(const struct names *names, int most_ms)
 
 void names_run(struct names *names)
 {
-    uint64_t now = now_ms();
+    uint64_t now = clock_monotonic_ms();
 
     for (size_t i = 0; i < names->n; i++)
         if (!names->names[i].asking && names->names[i].due_ms <= now)

@@ -110,7 +110,7 @@ static int make_edition(struct serving *serving, struct loaded *loaded, struct l
     if (error)
         group_pools_put(pools, config->n_groups, listeners, config->n_listens);
     else
-        error = group_pools_edition(serving, loaded, pools, listeners, edition, text, size);
+        error = edition_create(serving->editions, &(struct edition_parts){loaded, pools, listeners}, edition, text, size);
     free(pools);
     return error;
 }

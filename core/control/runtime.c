@@ -63,7 +63,7 @@ static int publish_pool(struct serving *serving, size_t group, struct pool *pool
     int error = -ENOMEM;
 
     if (pools && listeners) {
-        error = group_pools_edition(serving, serving->loaded, pools, listeners, &edition, text, size);
+        error = edition_create(serving->editions, &(struct edition_parts){serving->loaded, pools, listeners}, &edition, text, size);
     } else {
         snprintf(text, size, "out of memory");
         group_pools_put(pools ? pools : &pool, pools ? config->n_groups : 1, listeners, config->n_listens);

@@ -131,7 +131,7 @@ static void announce(struct control *control)
     (void)notify_main_pid(&control->notify, getpid(), "serving");
     log_write(LOG_NOTICE, "took over from the process before this one");
     control->n_rearms = CONTROL_REARMS;
-    control->rearm_ms = clock_monotonic_ns() / 1000000u + CONTROL_REARM_MS;
+    control->rearm_ms = clock_monotonic_ms() + CONTROL_REARM_MS;
     upgrade_gift_destroy(control->gift);
     control->gift = NULL;
 }

@@ -121,21 +121,12 @@ static void forget(struct listening *listening)
     service_listening_gone(service);
 }
 
-/* A snapshot has the address again. */
-static bool has_successor(const struct listening *listening)
-{
-    for (const struct listening *other = listening->service->listenings; other; other = other->next)
-        if (other->identity == listening->identity && !other->closing)
-            return true;
-    return false;
-}
-
 /* Nobody is hushed out of the queue: what is in it has connected. At worker_connections, or for want of descriptors, it is accepted later. */
 static bool has_waiting(const struct listening *listening)
 {
     struct pollfd queue = {.fd = listening->acceptor.fd, .events = POLLIN};
 
-    return !listening->shared && !has_successor(listening) && poll(&queue, 1, 0) == 1 && queue.revents & POLLIN;
+    return !listening->shared && poll(&queue, 1, 0) == 1 && queue.revents & POLLIN;
 }
 
 /* First the time for the handshakes, and for the queue; then for the last completion, then for the last client. */
@@ -163,14 +154,6 @@ static void close_listening(struct listening *listening, bool shared)
     view_get(listening->view);
     timer_set(&service->worker->timers, &listening->timer, service->worker->now_ms + LISTENING_HUSH_MS);
     clients_drain(service, listening);
-}
-
-static const struct snapshot_listener *find(const struct snapshot *snapshot, const void *identity, size_t *index)
-{
-    for (*index = 0; *index < snapshot->n_listeners; (*index)++)
-        if (snapshot->listeners[*index].identity == identity)
-            return &snapshot->listeners[*index];
-    return NULL;
 }
 
 /* The socket that the snapshot brings is one that this worker still has. */
@@ -207,10 +190,10 @@ static void keep_open(struct listening *listening, struct view *view, size_t ind
 void listenings_follow(struct service *service, struct view *view)
 {
     struct listening *next;
-    size_t index;
 
     for (struct listening *listening = service->listenings; listening; listening = next) {
-        bool wanted = find(view->snapshot, listening->identity, &index) != NULL;
+        size_t index = snapshot_find_listener(view->snapshot, listening->identity);
+        bool wanted = index < view->snapshot->n_listeners;
 
         next = listening->next;
         if (wanted && !listening->closing)

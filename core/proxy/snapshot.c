@@ -58,12 +58,24 @@ struct config *loaded_config(const struct loaded *loaded)
 
 /* Making. */
 
-static bool has_listener(const struct snapshot *snapshot, const void *identity)
+size_t snapshot_find_listener(const struct snapshot *snapshot, const void *identity)
 {
-    for (size_t i = 0; snapshot && i < snapshot->n_listeners; i++)
-        if (snapshot->listeners[i].identity == identity)
-            return true;
-    return false;
+    size_t i = 0;
+
+    while (i < snapshot->n_listeners && snapshot->listeners[i].identity != identity)
+        i++;
+    return i;
+}
+
+size_t snapshot_find_group(const struct snapshot *snapshot, const char *name, size_t hint)
+{
+    size_t i = 0;
+
+    if (hint < snapshot->n_groups && strcmp(snapshot->config->groups[hint]->spec.name, name) == 0)
+        return hint;
+    while (i < snapshot->n_groups && strcmp(snapshot->config->groups[i]->spec.name, name) != 0)
+        i++;
+    return i;
 }
 
 static int add_listening(struct view *view, size_t index, int fd)
@@ -85,12 +97,11 @@ static int create_listenings(struct snapshot *snapshot, const struct snapshot *p
     for (size_t i = 0; i < snapshot->n_listeners; i++) {
         const struct snapshot_listener *listener = &snapshot->listeners[i];
 
-        if (has_listener(previous, listener->identity))
+        if (previous && snapshot_find_listener(previous, listener->identity) < previous->n_listeners)
             continue;
-        /* Every socket has a worker, and every worker a socket. */
         for (unsigned w = 0; w < snapshot->n_workers; w++)
             for (unsigned k = 0; error == 0 && k < listener->n_fds; k++)
-                if (k % snapshot->n_workers == w || k == w % listener->n_fds)
+                if (snapshot_listener_is_for(listener->n_fds, k, w, snapshot->n_workers))
                     error = add_listening(&snapshot->views[w], i, listener->fds[k]);
     }
     return error;
@@ -115,27 +126,16 @@ static int create_views(struct snapshot *snapshot)
     return 0;
 }
 
-/* Mostly the group of the same number, for most reloads change little. */
-static struct line *find_line(const struct snapshot *previous, const char *name, size_t hint)
-{
-    if (!previous)
-        return NULL;
-    if (hint < previous->n_groups && strcmp(previous->config->groups[hint]->spec.name, name) == 0)
-        return previous->lines[hint];
-    for (size_t i = 0; i < previous->n_groups; i++)
-        if (strcmp(previous->config->groups[i]->spec.name, name) == 0)
-            return previous->lines[i];
-    return NULL;
-}
-
 static int create_lines(struct snapshot *snapshot, const struct snapshot_parts *parts, const struct snapshot *previous)
 {
     const struct config *config = snapshot->config;
 
     for (size_t i = 0; i < snapshot->n_groups; i++) {
-        struct line *line = find_line(previous, config->groups[i]->spec.name, i);
+        size_t before = previous ? snapshot_find_group(previous, config->groups[i]->spec.name, i) : 0;
 
-        snapshot->lines[i] = line ? line_get(line) : line_create(config->groups[i], parts->workers, parts->n_workers);
+        snapshot->lines[i] = previous && before < previous->n_groups
+                                 ? line_get(previous->lines[before])
+                                 : line_create(config->groups[i], parts->workers, parts->n_workers);
         if (!snapshot->lines[i])
             return -ENOMEM;
     }

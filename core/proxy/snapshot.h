@@ -40,6 +40,12 @@ struct snapshot_listener {
     unsigned n_fds;
 };
 
+/* Which of its sockets a worker accepts from: every socket has a worker, and every worker a socket. */
+static inline bool snapshot_listener_is_for(unsigned n_fds, unsigned k, unsigned worker, unsigned n_workers)
+{
+    return k % n_workers == worker || k == worker % n_fds;
+}
+
 struct snapshot {
     const struct config *config;
     const struct router *router;
@@ -91,6 +97,11 @@ bool snapshot_is_unused(const struct snapshot *snapshot);
  */
 bool snapshot_say_farewell(struct snapshot *snapshot, struct worker *const *workers, unsigned *next);
 bool snapshot_is_left(const struct snapshot *snapshot);
+
+/* The number of the group of that name, or n_groups. `hint`: its likely number, for most reloads change little. */
+size_t snapshot_find_group(const struct snapshot *snapshot, const char *name, size_t hint);
+/* The number of the listener with these sockets, or n_listeners. */
+size_t snapshot_find_listener(const struct snapshot *snapshot, const void *identity);
 
 /* Worker thread. */
 static inline void view_get(struct view *view)

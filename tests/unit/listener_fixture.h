@@ -11,6 +11,7 @@
 #include "engine/clock.h"
 #include "engine/log.h"
 
+#include "listener_queue.h"
 #include "suite.h"
 
 #include <check.h>

@@ -5,6 +5,8 @@
  */
 #include "listener_fixture.h"
 
+#include "proxy/snapshot.h"
+
 #include <fcntl.h>
 #include <netinet/tcp.h>
 
@@ -17,9 +19,9 @@ START_TEST(an_address_has_a_socket_per_worker_and_a_path_has_one)
     ck_assert_uint_eq(opened[0]->n_fds, WORKERS);
     ck_assert_uint_eq(opened[1]->n_fds, 1);
     for (unsigned worker = 0; worker < WORKERS; worker++) {
-        ck_assert(listener_is_for(opened[0], worker, worker, WORKERS));
-        ck_assert(!listener_is_for(opened[0], worker, 1 - worker, WORKERS));
-        ck_assert(listener_is_for(opened[1], 0, worker, WORKERS));
+        ck_assert(snapshot_listener_is_for(opened[0]->n_fds, worker, worker, WORKERS));
+        ck_assert(!snapshot_listener_is_for(opened[0]->n_fds, worker, 1 - worker, WORKERS));
+        ck_assert(snapshot_listener_is_for(opened[1]->n_fds, 0, worker, WORKERS));
     }
     ck_assert_int_ne(fcntl(opened[0]->fds[0], F_GETFD) & FD_CLOEXEC, 0);
     ck_assert(exists(&path));
@@ -36,8 +38,8 @@ START_TEST(every_socket_has_a_worker_and_every_worker_a_socket)
             unsigned n = 0;
 
             for (unsigned worker = 0; worker < 3; worker++) {
-                n += listener_is_for(&some, k, worker, 3);
-                of_worker[worker] += listener_is_for(&some, k, worker, 3);
+                n += snapshot_listener_is_for(some.n_fds, k, worker, 3);
+                of_worker[worker] += snapshot_listener_is_for(some.n_fds, k, worker, 3);
             }
             ck_assert_uint_ge(n, 1);
             ck_assert(n == 1 || n_fds < 3);

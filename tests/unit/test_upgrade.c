@@ -9,6 +9,8 @@
 #include "engine/clock.h"
 #include "engine/log.h"
 
+#include "listener_queue.h"
+
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
